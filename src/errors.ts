@@ -1,0 +1,162 @@
+/** Stable string that identifies an error class, also across a worker boundary. */
+export type ErrorCode =
+  | "webgpu-unavailable"
+  | "unsupported-device"
+  | "gpu-out-of-memory"
+  | "device-lost"
+  | "shader"
+  | "model-format"
+  | "unsupported-model"
+  | "invalid-option"
+  | "context-length"
+  | "source"
+  | "chat-template";
+
+/** Base of every error that Ziggurat throws on purpose; anything else that escapes is a bug. */
+export abstract class LlmError extends Error {
+  abstract readonly code: ErrorCode;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** Why WebGPU cannot be used at all. */
+export type WebGpuMissing = "insecure-context" | "no-webgpu" | "no-adapter";
+
+/** There is no `navigator.gpu`, no adapter, or the page is not a secure context. */
+export class WebGpuUnavailableError extends LlmError {
+  readonly code = "webgpu-unavailable";
+  readonly reason: WebGpuMissing;
+  constructor(reason: WebGpuMissing, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
+}
+
+/** The adapter lacks a feature or a limit that the model needs. */
+export class UnsupportedDeviceError extends LlmError {
+  readonly code = "unsupported-device";
+  readonly requirement: string;
+  readonly required: string | number;
+  readonly actual: string | number;
+  constructor(requirement: string, required: string | number, actual: string | number) {
+    super(
+      `this GPU offers ${requirement} = ${actual}, but ${required} is needed; ` +
+        `use a smaller model or another adapter`,
+    );
+    this.requirement = requirement;
+    this.required = required;
+    this.actual = actual;
+  }
+}
+
+/** A GPU buffer could not be allocated. */
+export class GpuOutOfMemoryError extends LlmError {
+  readonly code = "gpu-out-of-memory";
+  readonly label: string;
+  readonly bytes: number;
+  readonly allocatedBytes: number;
+  constructor(label: string, bytes: number, allocatedBytes: number, options?: ErrorOptions) {
+    super(
+      `the GPU could not allocate ${bytes} bytes for "${label}" beside the ${allocatedBytes} bytes ` +
+        `in use; lower the context or the cache budget, or close other GPU users`,
+      options,
+    );
+    this.label = label;
+    this.bytes = bytes;
+    this.allocatedBytes = allocatedBytes;
+  }
+}
+
+/** The GPU device was lost (driver reset, removed GPU, a watchdog). Load the engine again. */
+export class DeviceLostError extends LlmError {
+  readonly code = "device-lost";
+  readonly reason: string;
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(`the GPU device was lost (${reason}): ${message || "no message"}; load it again`, options);
+    this.reason = reason;
+  }
+}
+
+/** A WGSL module or its pipeline was rejected, or a GPU command was invalid: a bug of ours. */
+export class ShaderError extends LlmError {
+  readonly code = "shader";
+  readonly kernel: string;
+  readonly diagnostics: readonly string[];
+  constructor(kernel: string, diagnostics: readonly string[], options?: ErrorOptions) {
+    super(`kernel "${kernel}" did not compile:\n  ${diagnostics.join("\n  ")}`, options);
+    this.kernel = kernel;
+    this.diagnostics = diagnostics;
+  }
+}
+
+/** The model file is broken, truncated or hostile. */
+export class ModelFormatError extends LlmError {
+  readonly code = "model-format";
+  readonly file: string;
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+  constructor(file: string, field: string, expected: string, got: string, options?: ErrorOptions) {
+    super(
+      `${file}: ${field} should be ${expected}, got ${got}; the file is damaged or no model: ` +
+        `fetch it again`,
+      options,
+    );
+    this.file = file;
+    this.field = field;
+    this.expected = expected;
+    this.got = got;
+  }
+}
+
+/** The file is sound, but its architecture, quantisation or tokenizer is not built in. */
+export class UnsupportedModelError extends LlmError {
+  readonly code = "unsupported-model";
+  readonly what: string;
+  readonly supported: readonly string[];
+  constructor(what: string, supported: readonly string[], options?: ErrorOptions) {
+    super(`${what} is not supported; supported: ${supported.join(", ")}`, options);
+    this.what = what;
+    this.supported = supported;
+  }
+}
+
+/** An option that the caller passed is out of its domain. */
+export class InvalidOptionError extends LlmError {
+  readonly code = "invalid-option";
+  readonly option: string;
+  readonly value: unknown;
+  constructor(option: string, value: unknown, rule: string) {
+    super(`${option} must be ${rule}, got ${String(value)}`);
+    this.option = option;
+    this.value = value;
+  }
+}
+
+/** Prompt and new tokens together are longer than the model's context. */
+export class ContextLengthError extends LlmError {
+  readonly code = "context-length";
+  readonly tokens: number;
+  readonly limit: number;
+  constructor(tokens: number, limit: number, what: string) {
+    super(`${what} needs ${tokens} tokens, but the context holds ${limit}; shorten it`);
+    this.tokens = tokens;
+    this.limit = limit;
+  }
+}
+
+/** A model could not be fetched, read, verified or stored. */
+export class SourceError extends LlmError {
+  readonly code = "source";
+  readonly source: string;
+  constructor(source: string, message: string, options?: ErrorOptions) {
+    super(`${source}: ${message}`, options);
+    this.source = source;
+  }
+}
+
+/** The model's chat template is broken, runs too long or writes too much. */
+export class ChatTemplateError extends LlmError {
+  readonly code = "chat-template";
+}
