@@ -1,0 +1,137 @@
+import { GpuOutOfMemoryError, InvalidOptionError } from "../errors.ts";
+
+/** What a buffer is for; every byte on the GPU has exactly one purpose (design section 6). */
+export type BufferPurpose = "weights" | "kv" | "activations" | "staging" | "uniforms";
+
+export const BUFFER_PURPOSES: readonly BufferPurpose[] = [
+  "weights",
+  "kv",
+  "activations",
+  "staging",
+  "uniforms",
+];
+
+/** One live GPU buffer as the ledger knows it. */
+export interface LedgerEntry {
+  /** Unique in this allocator, ascending in order of creation. */
+  readonly id: number;
+  readonly label: string;
+  readonly purpose: BufferPurpose;
+  /** Allocated bytes (a multiple of 4). */
+  readonly bytes: number;
+  /** Layer that the buffer belongs to, where it belongs to one. */
+  readonly layer?: number;
+}
+
+export interface BufferSpec {
+  readonly label: string;
+  readonly purpose: BufferPurpose;
+  /** Bytes wanted; rounded up to a multiple of 4. */
+  readonly bytes: number;
+  readonly usage: GPUBufferUsageFlags;
+  readonly layer?: number;
+}
+
+/** Bytes by purpose and in all. */
+export type ByteTotals = Readonly<Record<BufferPurpose | "total", number>>;
+
+const zeroTotals = (): Record<BufferPurpose | "total", number> => ({
+  weights: 0,
+  kv: 0,
+  activations: 0,
+  staging: 0,
+  uniforms: 0,
+  total: 0,
+});
+
+/**
+ * The only caller of `createBuffer`: allocates, labels and counts every GPU buffer, so that each
+ * memory figure anywhere is a view of this one ledger.
+ */
+export class BufferAllocator {
+  readonly #device: GPUDevice;
+  readonly #entries = new Map<GPUBuffer, LedgerEntry>();
+  readonly #now = zeroTotals();
+  readonly #peak = zeroTotals();
+  readonly #onDestroy = new Set<(buffer: GPUBuffer) => void>();
+  #nextId = 0;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /**
+   * Allocate a buffer.
+   * @throws GpuOutOfMemoryError when it is larger than the device's `maxBufferSize`; a failure that
+   * the driver reports later surfaces through the device's error scope.
+   */
+  create({ label, purpose, bytes, usage, layer }: BufferSpec): GPUBuffer {
+    if (!Number.isSafeInteger(bytes) || bytes <= 0) {
+      throw new InvalidOptionError(`bytes of buffer "${label}"`, bytes, "a positive integer");
+    }
+    const size = Math.ceil(bytes / 4) * 4;
+    if (size > this.#device.limits.maxBufferSize) {
+      throw new GpuOutOfMemoryError(label, size, this.#now.total);
+    }
+    const buffer = this.#device.createBuffer({ label, size, usage });
+    const entry = { id: this.#nextId++, label, purpose, bytes: size };
+    this.#entries.set(buffer, layer === undefined ? entry : { ...entry, layer });
+    this.#add(purpose, size);
+    return buffer;
+  }
+
+  /** Free a buffer; freeing it twice, or one that is not from here, is a bug. */
+  destroy(buffer: GPUBuffer): void {
+    const entry = this.#entries.get(buffer);
+    if (entry === undefined) throw new Error(`buffer "${buffer.label}" is not in the ledger`);
+    this.#entries.delete(buffer);
+    this.#add(entry.purpose, -entry.bytes);
+    for (const listener of this.#onDestroy) listener(buffer);
+    buffer.destroy();
+  }
+
+  /** Free everything that is left. */
+  destroyAll(): void {
+    for (const buffer of this.#entries.keys()) this.destroy(buffer);
+  }
+
+  /** Call `listener` whenever a buffer is freed; returns the way to stop. */
+  onDestroy(listener: (buffer: GPUBuffer) => void): () => void {
+    this.#onDestroy.add(listener);
+    return () => this.#onDestroy.delete(listener);
+  }
+
+  /** The unique number of a live buffer. */
+  id(buffer: GPUBuffer): number {
+    const entry = this.#entries.get(buffer);
+    if (entry === undefined) throw new Error(`buffer "${buffer.label}" is not in the ledger`);
+    return entry.id;
+  }
+
+  /** Live buffers in order of creation. */
+  entries(): LedgerEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Bytes allocated now. */
+  get now(): ByteTotals {
+    return { ...this.#now };
+  }
+
+  /** Most bytes allocated at one time since the start or the last `resetPeak`, each on its own. */
+  get peak(): ByteTotals {
+    return { ...this.#peak };
+  }
+
+  /** Start the peaks again from what is allocated now. */
+  resetPeak(): void {
+    Object.assign(this.#peak, this.#now);
+  }
+
+  #add(purpose: BufferPurpose, bytes: number): void {
+    for (const key of [purpose, "total"] as const) {
+      this.#now[key] += bytes;
+      this.#peak[key] = Math.max(this.#peak[key], this.#now[key]);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { DeviceLostError, type LlmError, ShaderError, WebGpuUnavailableError } from "../errors.ts";
+import { BufferAllocator } from "./buffers.ts";
+import { KernelCache } from "./kernel.ts";
+
+/** Optional features that Ziggurat has kernel variants or timings for. */
+const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+
+/** Limits that are raised to what the adapter offers; everything else stays at the default. */
+const RAISED_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
+
+export interface GpuOptions {
+  /** Where WebGPU comes from; by default `navigator.gpu`. */
+  readonly gpu?: GPU;
+  /** Optional features to use where the adapter has them; by default all that have variants. */
+  readonly features?: readonly GPUFeatureName[];
+  /** `default` keeps every limit at WebGPU's guaranteed value (for tests). */
+  readonly limits?: "raised" | "default";
+}
+
+/** An open GPU device with its one allocator and its compiled kernels. */
+export interface GpuContext {
+  readonly device: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly features: ReadonlySet<string>;
+  readonly limits: GPUSupportedLimits;
+  /** The adapter runs on the CPU (a software rasteriser). */
+  readonly isSoftware: boolean;
+  readonly buffers: BufferAllocator;
+  readonly kernels: KernelCache;
+  /** Throw what went wrong since the last call: a lost device, an invalid command. */
+  throwIfFailed(): void;
+  /** Resolves when everything submitted so far is done. */
+  idle(): Promise<void>;
+  /** Free every buffer and the device. */
+  destroy(): void;
+}
+
+/**
+ * Open a GPU device.
+ * @throws WebGpuUnavailableError when there is no WebGPU, no adapter, or the page is insecure.
+ */
+export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
+  const adapter = await requestAdapter(options.gpu);
+  const features = (options.features ?? WANTED_FEATURES).filter((f) => adapter.features.has(f));
+  const requiredLimits: Record<string, number> = {};
+  if (options.limits !== "default") {
+    for (const limit of RAISED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+  }
+  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  const { info } = adapter;
+  let failure: LlmError | undefined;
+  void device.lost.then(({ reason, message }) => {
+    if (reason !== "destroyed") failure ??= new DeviceLostError(reason, message);
+  });
+  device.addEventListener("uncapturederror", ({ error }) => {
+    failure ??= new ShaderError("GPU command", [error.message]);
+  });
+  const buffers = new BufferAllocator(device);
+  const throwIfFailed = (): void => {
+    if (failure !== undefined) throw failure;
+  };
+  return {
+    device,
+    info,
+    features: new Set(features),
+    limits: device.limits,
+    isSoftware: isSoftwareAdapter(info),
+    buffers,
+    kernels: new KernelCache(device),
+    throwIfFailed,
+    async idle() {
+      await device.queue.onSubmittedWorkDone();
+      throwIfFailed();
+    },
+    destroy() {
+      buffers.destroyAll();
+      device.destroy();
+    },
+  };
+}
+
+async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
+  if (gpu === undefined && globalThis.isSecureContext === false) {
+    throw new WebGpuUnavailableError(
+      "insecure-context",
+      "WebGPU needs a secure page: open it over https or from localhost",
+    );
+  }
+  const entry = gpu ?? globalThis.navigator?.gpu;
+  if (entry === undefined) {
+    throw new WebGpuUnavailableError(
+      "no-webgpu",
+      "this browser has no WebGPU; use a current Chrome, Edge, Safari 26 or Firefox",
+    );
+  }
+  const adapter = await entry.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) {
+    throw new WebGpuUnavailableError(
+      "no-adapter",
+      "WebGPU found no usable GPU; update the driver, or enable WebGPU for this GPU in the browser",
+    );
+  }
+  return adapter;
+}
+
+/** Lavapipe and SwiftShader: their descriptions name a rasteriser that runs on the CPU. */
+function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(text);
+}
