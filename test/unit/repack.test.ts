@@ -1,0 +1,290 @@
+import { describe, expect, it } from "vitest";
+import { ModelFormatError, UnsupportedModelError } from "../../src/errors.ts";
+import { dequantize } from "../../src/formats/blocks.ts";
+import { type TensorInfo } from "../../src/formats/gguf.ts";
+import { floatToHalf, halfToFloat } from "../../src/formats/half.ts";
+import {
+  planarBytes,
+  planarLayout,
+  repackRows,
+  type PlanarLayout,
+} from "../../src/formats/planar.ts";
+import { type MatrixChunk, readVector, streamMatrix } from "../../src/formats/stream.ts";
+import {
+  BLOCK_SHAPES,
+  TENSOR_TYPES,
+  tensorBytes,
+  type TensorType,
+} from "../../src/formats/tensor-types.ts";
+import { bufferSource } from "../../src/hub/sources.ts";
+import { seededRandom } from "../random.ts";
+import { dequantise, type PlanarMatrix } from "../reference/planar.ts";
+import { randomBlocks } from "../reference/random_blocks.ts";
+
+/** Planes filled with rubbish, so that a word left unwritten shows. */
+function rubbishPlanes(layout: PlanarLayout, rows: number, cols: number): PlanarMatrix {
+  const { quantBytes, scaleBytes } = planarBytes(layout, rows, cols);
+  return {
+    layout,
+    rows,
+    cols,
+    quants: new Uint32Array(quantBytes / 4).fill(0xdeadbeef),
+    scales: new Uint32Array(scaleBytes / 4).fill(0xdeadbeef),
+  };
+}
+
+function infoOf(type: TensorType, shape: readonly number[], offset = 0): TensorInfo {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  return { name: "blk.0.w", type, shape, offset, bytes: tensorBytes(type, elements) };
+}
+
+/** Largest |value - expected| as a share of `unit`, element by element. */
+function worst(actual: Float32Array, expected: Float32Array, unit: (i: number) => number): number {
+  let share = 0;
+  actual.forEach((value, i) => {
+    share = Math.max(share, Math.abs(value - expected[i]) / unit(i));
+  });
+  return share;
+}
+
+const EXACT = TENSOR_TYPES.filter((type) => !planarLayout(type).lossy);
+const K_QUANTS = ["Q4_K", "Q5_K", "Q6_K"] as const;
+
+describe("repackRows", () => {
+  it("keeps F16, Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 exactly, rounds the others", () => {
+    expect(EXACT.toSorted()).toEqual(["F16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]);
+  });
+
+  it.each(EXACT)("%s: the planes hold exactly the decoded values", (type) => {
+    // 7 rows of 3 blocks: an odd number of blocks in all, so the last scale word is half padding.
+    const [rows, cols] = [7, 96];
+    const src = randomBlocks(type, rows * cols, seededRandom(1), type === "F16" ? 60000 : 100);
+    const layout = planarLayout(type);
+    const planes = rubbishPlanes(layout, rows, cols);
+    expect(repackRows(type, src, rows, cols, planes)).toBe(0);
+    const expected = dequantize(type, src, rows * cols);
+    // Sums of scale * q and minimum round once in f32, in the same way.
+    expect(dequantise(planes).map((v) => v + 0)).toEqual(expected.map((v) => v + 0));
+    const padded = layout.kind === "q8" && !layout.hasMin;
+    expect(padded ? planes.scales.at(-1)! >>> 16 : 0).toBe(0);
+  });
+
+  it.each(K_QUANTS)("%s: only the products of scales are rounded, to f16", (type) => {
+    const [rows, cols] = [5, 512];
+    const src = randomBlocks(type, rows * cols, seededRandom(2), 0.02);
+    const layout = planarLayout(type);
+    const planes = rubbishPlanes(layout, rows, cols);
+    expect(repackRows(type, src, rows, cols, planes)).toBe(0);
+    const actual = dequantise(planes);
+    const expected = dequantize(type, src, rows * cols);
+    // Half an ulp of f16 is at most 2^-11 of the scale (2^-25 where it is subnormal), times the largest |q|, and
+    // the same of the minimum; the scales are at most 0.02 * 63 (or 127).
+    const largestQ = { Q4_K: 15, Q5_K: 31, Q6_K: 32 }[type];
+    const rounding = (i: number): number => {
+      const block = Math.floor(i / layout.blockSize);
+      const word = layout.hasMin
+        ? planes.scales[block]
+        : planes.scales[block >> 1] >>> (16 * (block & 1));
+      const scale = Math.abs(halfToFloat(word));
+      const min = layout.hasMin ? Math.abs(halfToFloat(word >>> 16)) : 0;
+      return (scale * largestQ + min) * 2 ** -11 + (largestQ + 1) * 2 ** -25;
+    };
+    expect(worst(actual, expected, rounding)).toBeLessThanOrEqual(1.001);
+    expect(worst(actual, expected, rounding)).toBeGreaterThan(0.1);
+  });
+
+  it.each(["F32", "BF16"] as const)("%s: every value is the nearest half", (type) => {
+    const [rows, cols] = [3, 64];
+    const src = randomBlocks(type, rows * cols, seededRandom(3), 1000);
+    const planes = rubbishPlanes(planarLayout(type), rows, cols);
+    expect(repackRows(type, src, rows, cols, planes)).toBe(0);
+    const expected = dequantize(type, src, rows * cols).map((v) => halfToFloat(floatToHalf(v)));
+    expect(dequantise(planes)).toEqual(expected);
+  });
+
+  it("places elements as the kernels expect: q4 word c, nibble i is element 4i + c", () => {
+    // Q4_1 with d = 1, m = 0: element j is j mod 16, so byte j holds j in both nibbles.
+    const src = new Uint8Array([0, 0x3c, 0, 0, ...Array.from({ length: 16 }, (_, j) => j * 17)]);
+    const planes = rubbishPlanes(planarLayout("Q4_1"), 1, 32);
+    repackRows("Q4_1", src, 1, 32, planes);
+    expect(Array.from(planes.quants, (word) => word.toString(16))).toEqual([
+      "c840c840",
+      "d951d951",
+      "ea62ea62",
+      "fb73fb73",
+    ]);
+    expect([...planes.scales]).toEqual([0x3c00]);
+  });
+
+  it("places elements as the kernels expect: q8 word c, byte p is element 4p + c of 16", () => {
+    // Two Q8_0 blocks with d = 1 and 2: element j is j, and -j.
+    const bytes = Array.from({ length: 32 }, (_, j) => j);
+    const src = new Uint8Array([0, 0x3c, ...bytes, 0, 0x40, ...bytes.map((j) => -j & 255)]);
+    const planes = rubbishPlanes(planarLayout("Q8_0"), 1, 64);
+    repackRows("Q8_0", src, 1, 64, planes);
+    expect(Array.from(planes.quants.slice(0, 8), (word) => word.toString(16))).toEqual([
+      "8c888480",
+      "8d898581",
+      "8e8a8682",
+      "8f8b8783",
+      "9c989490",
+      "9d999591",
+      "9e9a9692",
+      "9f9b9793",
+    ]);
+    expect(planes.quants[8]).toBe(0x74787c80);
+    expect([...planes.scales]).toEqual([0x40003c00]);
+  });
+
+  it("counts scales and values that f16 cannot hold", () => {
+    const planes = rubbishPlanes(planarLayout("F32"), 1, 64);
+    const floats = new Float32Array(64).fill(1);
+    floats.set([65520, -1e30, Infinity, NaN, 65519], 5);
+    expect(repackRows("F32", new Uint8Array(floats.buffer), 1, 64, planes)).toBe(4);
+    for (const type of TENSOR_TYPES) {
+      const cols = 256;
+      const src = randomBlocks(type, cols, seededRandom(4), 1);
+      // The first scale (or value) of the first block becomes an infinity.
+      const at = type === "Q6_K" ? 208 : type === "F32" ? 2 : 0;
+      src.set(type === "F32" || type === "BF16" ? [0x80, 0x7f] : [0x00, 0x7c], at);
+      const out = rubbishPlanes(planarLayout(type), 1, cols);
+      expect(repackRows(type, src, 1, cols, out), type).toBeGreaterThan(0);
+    }
+  });
+
+  it("repacks Q4_1, Q8_0 and Q6_K at a speed that loading can bear", () => {
+    for (const type of ["Q4_1", "Q8_0", "Q6_K"] as const) {
+      const [rows, cols] = [1536, 2048];
+      const src = randomBlocks(type, rows * cols, seededRandom(5));
+      const planes = rubbishPlanes(planarLayout(type), rows, cols);
+      const times = [1, 2, 3].map(() => {
+        const start = performance.now();
+        repackRows(type, src, rows, cols, planes);
+        return performance.now() - start;
+      });
+      const rate = src.length / 1e6 / (Math.min(...times) / 1000);
+      console.log(`repack ${type}: ${rate.toFixed(0)} MB/s`);
+      // 100 MB in about two seconds would be 50; a shared machine gets some slack.
+      expect(rate).toBeGreaterThan(15);
+    }
+  });
+});
+
+/** Streams a matrix and puts the chunks together as the engine does: by `planarBytes` of the rows before. */
+async function gather(
+  source: Parameters<typeof streamMatrix>[0],
+  info: TensorInfo,
+  maxBytes: number,
+): Promise<{ planes: PlanarMatrix; chunks: Pick<MatrixChunk, "rowStart" | "rowCount">[] }> {
+  const [rows, cols] = info.shape;
+  const layout = planarLayout(info.type);
+  const planes = rubbishPlanes(layout, rows, cols);
+  const chunks = [];
+  for await (const { rowStart, rowCount, quants, scales } of streamMatrix(source, info, {
+    maxBytes,
+  })) {
+    const at = planarBytes(layout, rowStart, cols);
+    planes.quants.set(quants, at.quantBytes / 4);
+    planes.scales.set(scales, at.scaleBytes / 4);
+    chunks.push({ rowStart, rowCount });
+  }
+  return { planes, chunks };
+}
+
+describe("streamMatrix", () => {
+  it.each(TENSOR_TYPES)(
+    "%s: chunks put together equal the matrix repacked at once",
+    async (type) => {
+      // 32-blocks: 3 per row, so an odd number; 256-blocks: 1 per row.
+      const [rows, cols] = [31, BLOCK_SHAPES[type].elements === 256 ? 256 : 96];
+      const src = randomBlocks(type, rows * cols, seededRandom(6));
+      const file = new Uint8Array(src.length + 100);
+      file.set(src, 100);
+      const info = infoOf(type, [rows, cols], 100);
+      const rowBytes = tensorBytes(type, cols);
+      const { planes, chunks } = await gather(bufferSource(file, "m"), info, rowBytes * 5);
+      expect(chunks.length).toBe(8);
+      expect(chunks.every((chunk) => chunk.rowStart % 2 === 0)).toBe(true);
+      const whole = rubbishPlanes(planarLayout(type), rows, cols);
+      repackRows(type, src, rows, cols, whole);
+      expect(planes).toEqual(whole);
+    },
+  );
+
+  it("takes a one-row matrix whole, and reads no more than asked for at a time", async () => {
+    const src = randomBlocks("Q8_0", 64, seededRandom(7));
+    const { chunks } = await gather(bufferSource(src, "m"), infoOf("Q8_0", [1, 64]), 1 << 20);
+    expect(chunks).toEqual([{ rowStart: 0, rowCount: 1 }]);
+
+    const lengths: number[] = [];
+    const file = bufferSource(randomBlocks("Q4_0", 64 * 320, seededRandom(8)), "m");
+    const counting = {
+      ...file,
+      read: (offset: number, length: number) => {
+        lengths.push(length);
+        return file.read(offset, length);
+      },
+    };
+    await gather(counting, infoOf("Q4_0", [64, 320]), 1000);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(1000);
+  });
+
+  it.each([
+    [[4, 48], "F16"],
+    [[64], "F16"],
+    [[2, 4, 64], "Q8_0"],
+  ] as const)("refuses the shape %j by name", async (shape, type) => {
+    const info = infoOf(type, shape);
+    const refused = gather(bufferSource(new Uint8Array(info.bytes), "m"), info, 1 << 20);
+    await expect(refused).rejects.toThrow(UnsupportedModelError);
+    await expect(refused).rejects.toThrow("blk.0.w");
+  });
+
+  it("refuses rows that no chunk holds", async () => {
+    const info = infoOf("F32", [2, 1024]);
+    const refused = gather(bufferSource(new Uint8Array(info.bytes), "m"), info, 4096);
+    await expect(refused).rejects.toThrow(UnsupportedModelError);
+  });
+
+  it("names the tensor whose values f16 cannot hold", async () => {
+    const floats = new Float32Array(4 * 64).fill(1);
+    floats[200] = 1e6;
+    const source = bufferSource(new Uint8Array(floats.buffer), "m.gguf");
+    const error = await gather(source, infoOf("F32", [4, 64]), 1 << 20).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(ModelFormatError);
+    expect(String(error)).toContain('F32 tensor "blk.0.w"');
+    expect(String(error)).toContain("1 values");
+  });
+
+  it("stops when the signal is aborted, with its reason", async () => {
+    const info = infoOf("Q8_0", [64, 64]);
+    const source = bufferSource(randomBlocks("Q8_0", 64 * 64, seededRandom(9)), "m");
+    const stop = new AbortController();
+    let chunks = 0;
+    const run = async (): Promise<void> => {
+      for await (const _ of streamMatrix(source, info, { maxBytes: 400 }, stop.signal)) {
+        if (++chunks === 3) stop.abort();
+      }
+    };
+    await expect(run()).rejects.toHaveProperty("name", "AbortError");
+    expect(chunks).toBe(3);
+  });
+});
+
+describe("readVector", () => {
+  it("reads F32, and other types decoded", async () => {
+    const norm = Float32Array.of(1, -2.5, 0, 3e20);
+    const source = bufferSource(new Uint8Array(norm.buffer), "m");
+    expect(await readVector(source, infoOf("F32", [4]))).toEqual(norm);
+    const blocks = randomBlocks("Q8_0", 64, seededRandom(10));
+    expect(await readVector(bufferSource(blocks, "m"), infoOf("Q8_0", [64]))).toEqual(
+      dequantize("Q8_0", blocks, 64),
+    );
+  });
+
+  it("refuses matrices, and values that are not finite", async () => {
+    const source = bufferSource(new Uint8Array(Float32Array.of(1, NaN, 2, Infinity).buffer), "m");
+    await expect(readVector(source, infoOf("F32", [2, 2]))).rejects.toThrow(ModelFormatError);
+    await expect(readVector(source, infoOf("F32", [4]))).rejects.toThrow("2 that are not");
+  });
+});
