@@ -1,0 +1,39 @@
+import { readFile, rename } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { unpackOnce, unpackTar } from "./unpack.ts";
+
+/** The npm package `@sparticuz/chromium`: a headless Chromium for x64 Linux, with SwiftShader. */
+export interface ChromiumPackage {
+  readonly version: string;
+  /** The folder of its archives. */
+  readonly archives: string;
+}
+
+/** Finds the package, if it is installed and of use here (x64 Linux). */
+export async function findChromiumPackage(): Promise<ChromiumPackage | undefined> {
+  if (process.platform !== "linux" || process.arch !== "x64") return undefined;
+  let entry: string;
+  try {
+    entry = createRequire(import.meta.url).resolve("@sparticuz/chromium");
+  } catch {
+    return undefined;
+  }
+  const top = join(dirname(entry), "../..");
+  const { version } = JSON.parse(await readFile(join(top, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return { version, archives: join(top, "bin") };
+}
+
+/**
+ * Unpacks SwiftShader and gives a folder that makes it *the* Vulkan of a process which starts with that folder on
+ * `LD_LIBRARY_PATH`: the library stands there under the loader's own name, so no Vulkan loader need be installed.
+ */
+export async function unpackSwiftShader({ version, archives }: ChromiumPackage): Promise<string> {
+  return unpackOnce(`swiftshader-${version}`, async (folder) => {
+    const library = "libvk_swiftshader.so";
+    await unpackTar(join(archives, "swiftshader.tar.br"), folder, [library]);
+    await rename(join(folder, library), join(folder, "libvulkan.so.1"));
+  });
+}

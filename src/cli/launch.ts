@@ -1,0 +1,31 @@
+import { probeAdapter, runtimeEnvironment, swiftShaderEnvironment } from "./adapters.ts";
+import { restart } from "./restart.ts";
+
+/** Set in the environment of the restarted process, so that it doesn't restart again. */
+const RESTARTED = "ZIGGURAT_ADAPTER";
+
+/** First arguments with which no GPU is opened. */
+const WITHOUT_GPU: ReadonlySet<string | undefined> = new Set([undefined, "inspect", "-h"]);
+
+/**
+ * Runs the command line in an environment in which Dawn finds an adapter: as it is, where Dawn finds one; else once more
+ * in a new process with the packaged SwiftShader as its Vulkan, because the library path is read only when a process
+ * starts.
+ *
+ * @returns The exit code.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const needsGpu =
+    process.env[RESTARTED] === undefined && !WITHOUT_GPU.has(argv[0]) && !argv.includes("--help");
+  if (needsGpu) {
+    Object.assign(process.env, await runtimeEnvironment());
+    // In a process of its own, because a failed search writes to stderr and can't be undone.
+    if (typeof (await probeAdapter({})) === "string") {
+      const environment = await swiftShaderEnvironment();
+      // Without SwiftShader the command says itself what is missing.
+      if (environment !== undefined) return restart({ ...environment, [RESTARTED]: "swiftshader" });
+    }
+  }
+  const commands = await import("./main.ts");
+  return commands.main(argv);
+}

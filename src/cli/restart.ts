@@ -1,0 +1,30 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+
+const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+
+/**
+ * Runs this very command once more in a new process with some variables set, on the same input and output, and passes
+ * signals on to it.
+ *
+ * @returns The exit code of the new process; 128 + the signal's number if a signal ended it, as shells have it.
+ */
+export function restart(environment: Readonly<Record<string, string>>): Promise<number> {
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    env: { ...process.env, ...environment },
+    stdio: "inherit",
+  });
+  // A terminal sends Ctrl-C to both processes, so passing it on would deliver it twice.
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const passOn = (signal: NodeJS.Signals): void => {
+    if (!(onTerminal && signal === "SIGINT")) child.kill(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, passOn);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => {
+      for (const name of SIGNALS) process.off(name, passOn);
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+    });
+  });
+}

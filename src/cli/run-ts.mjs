@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+// Runs a TypeScript program of this checkout with no build step before it, through Vite's own module loader:
+// `node src/cli/run-ts.mjs FILE ARGUMENT...` calls `main(arguments)` of that file and exits with the number it gives.
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createServer } from "vite";
+
+export async function runTypeScript(file, argv) {
+  const server = await createServer({
+    configFile: false,
+    root: fileURLToPath(new URL("../..", import.meta.url)),
+    logLevel: "warn",
+    appType: "custom",
+    server: { middlewareMode: true, hmr: false, ws: false, watch: null },
+    optimizeDeps: { noDiscovery: true, include: [] },
+  });
+  // A reader that goes away (`| head`) ends the program as it ends any other.
+  process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 141 : 1));
+  const { main } = await server.ssrLoadModule(file);
+  const exitCode = await main(argv);
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))),
+  );
+  process.exit(exitCode);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await runTypeScript(resolve(process.argv[2]), process.argv.slice(3));
+}
