@@ -1,0 +1,136 @@
+// matvec_rows: a linear layer for one token, for adapters that run on the CPU.
+//
+//   y[row_offset + n] (+)= rstd * sum_k W[n, k] * gain[k] * x[k] + bias; see shared/linear.wgsl
+//
+// A thread computes $R consecutive rows. BROADCAST: each lane of a subgroup (of 8; BROADCAST_4: of
+// 4) loads its share of x and all get it by subgroupBroadcast; else each thread loads all of x.
+// LANE_PAIRS: R = 1 and GATED, so that up comes from the neighbour.
+// Dispatch: (x, y, 1) with x * y >= ceil(rows / (R * WORKGROUP_SIZE)).
+// CPU twin: test/reference/matmul.ts
+
+#if BROADCAST
+enable subgroups;
+#endif
+#import linear
+#import weights
+
+override WORKGROUP_SIZE: u32;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) wg_id: vec3<u32>,
+    @builtin(num_workgroups) num_wg: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+#if BROADCAST
+    @builtin(subgroup_invocation_id) lane: u32,
+#endif
+) {
+    let blocks = params.cols / 32u;
+    let x_base = params.x_offset / 4u;
+    let first_row = ((wg_id.y * num_wg.x + wg_id.x) * WORKGROUP_SIZE + local_index) * $Ru;
+#unroll r 0 R
+    let base_$r = min(first_row + $r, params.rows - 1u) * blocks;
+    var sum_$r = 0.0;
+#end
+    var squares = 0.0;
+#if BROADCAST
+#unroll load 0 LOADS
+    let factor_$load = raw_factor($load * 4 + lane);
+#end
+#endif
+
+    for (var b = 0u; b < blocks; b += 1u) {
+        // x_<half>…: x * gain * raw_factor for columns 0..15 and 16..31 of the block;
+        // x_sums: the sums of x * gain over each half, which the weights' minima are taken times.
+#if BROADCAST
+#unroll load 0 LOADS
+        var x_$load = x[x_base + b * 8u + $load * 4 + lane];
+#if NORM
+        squares += dot(x_$load, x_$load);
+        x_$load *= gain[b * 8u + $load * 4 + lane];
+#endif
+        let own_sum_$load = dot(x_$load, vec4<f32>(1.0));
+        x_$load *= factor_$load;
+#end
+#if BROADCAST_4
+        let x_sums = vec2<f32>(subgroupAdd(own_sum_0), subgroupAdd(own_sum_1));
+#else
+        let x_1 = x_0;
+        var x_sums: vec2<f32>;
+        if (BLOCK == 32u) {
+            x_sums = vec2<f32>(subgroupAdd(own_sum_0), 0.0);
+        } else {
+            x_sums.x = subgroupAdd(select(own_sum_0, 0.0, lane >= 4u));
+            x_sums.y = subgroupAdd(select(0.0, own_sum_0, lane >= 4u));
+        }
+#endif
+#else
+        var x_sums = vec2<f32>();
+#unroll half 0 2
+#unroll i 0 4
+        var x_$half$i = x[x_base + b * 8u + $half * 4 + $i];
+#if NORM
+        squares += dot(x_$half$i, x_$half$i);
+        x_$half$i *= gain[b * 8u + $half * 4 + $i];
+#endif
+        x_sums[$half] += dot(x_$half$i, vec4<f32>(1.0));
+        x_$half$i *= raw_factor($half * 4 + $i);
+#end
+#end
+#endif
+#unroll r 0 R
+        let block_$r = load_block(base_$r + b);
+#end
+#unroll half 0 2
+#unroll r 0 R
+        var part_$half$r = vec4<f32>();
+#end
+#unroll i 0 4
+        {
+#if BROADCAST
+            let x_i = subgroupBroadcast(x_$half, $half * $HALF_LANES + $i);
+#else
+            let x_i = x_$half$i;
+#endif
+#unroll r 0 R
+            part_$half$r = fma(raw_chunk(block_$r, $half * 4 + $i), x_i, part_$half$r);
+#end
+        }
+#end
+#unroll r 0 R
+        sum_$r += block_scale(block_$r, $half) * dot(part_$half$r, vec4<f32>(1.0))
+            + block_min(block_$r, $half) * x_sums[$half];
+#end
+#end
+    }
+
+#if NORM
+#if BROADCAST
+    squares = subgroupAdd(squares);
+#endif
+    let rstd = reciprocal_rms(squares);
+#else
+    let rstd = 1.0;
+#endif
+#if LANE_PAIRS
+    let up = subgroupShuffleXor(sum_0 * rstd, 1u);
+    if ((first_row & 1u) == 0u) {
+        write_pair(0u, first_row, sum_0 * rstd, up);
+    }
+#else
+    let sums = array<f32, $R>(
+#unroll r 0 R
+        sum_$r * rstd,
+#end
+    );
+#if GATED
+#unroll pair 0 PAIRS
+    write_pair(0u, first_row + $pair * 2, sums[$pair * 2], sums[$pair * 2 + 1]);
+#end
+#else
+#unroll r 0 R
+    write_row(0u, first_row + $r, sums[$r]);
+#end
+#endif
+#endif
+}

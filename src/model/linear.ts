@@ -1,0 +1,144 @@
+import type { PlanarLayout } from "../formats/planar.ts";
+import type { GpuContext } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
+import {
+  defaultChoice,
+  layoutKey,
+  type LinearChoice,
+  type LinearForm,
+  linearGrid,
+  linearKernelSpec,
+} from "./linear-variants.ts";
+
+/** A run of rows of a matrix, in one layout, small enough to bind. */
+export interface MatrixSlice {
+  readonly layout: PlanarLayout;
+  readonly rowStart: number;
+  readonly rows: number;
+  readonly quants: GPUBuffer;
+  readonly scales: GPUBuffer;
+}
+
+/** A matrix of weights on the GPU. */
+export interface Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  /** In order of rows, without gaps; a pair of rows (2i, 2i + 1) is never parted. */
+  readonly slices: readonly MatrixSlice[];
+}
+
+/** A kind of linear layer that a model has, so that its kernels can be compiled before they run. */
+export interface LinearUse extends LinearForm {
+  /** Layouts of the matrices' slices. */
+  readonly layouts: readonly PlanarLayout[];
+  /** Token counts that it runs with. */
+  readonly tokens: "one" | "many" | "any";
+}
+
+/** One linear layer: y[t][n] (+)= rstd[t] * sum_k W[n][k] * gain[k] * x[t][k] + bias[n]. */
+export interface LinearCall {
+  readonly matrix: Matrix;
+  readonly tokens: number;
+  /** f32 `[tokens][cols]`. */
+  readonly x: BufferBinding;
+  /** Element of the first token's x, a multiple of 4; by default 0. */
+  readonly xOffset?: number;
+  /** f32 `[tokens][rows]`, or `[tokens][rows / 2]` when gated. */
+  readonly y: BufferBinding;
+  /** Element of the first token's y; by default 0. */
+  readonly yOffset?: number;
+  /** f32 `[cols]` and epsilon of the RMSNorm of x; without it x is taken as it is. */
+  readonly norm?: { readonly gain: GPUBuffer; readonly eps: number };
+  /** f32 `[rows]`. */
+  readonly bias?: GPUBuffer;
+  /** Add to y. */
+  readonly residual?: boolean;
+  /** Write silu(row 2i) * row 2i+1. */
+  readonly gated?: boolean;
+}
+
+/** Linear layers over quantised matrices, in the kernels that suit the adapter. */
+export interface Linear {
+  /** Which variants were chosen. */
+  readonly choice: LinearChoice;
+  /** Record the dispatches of one layer: one for each slice of its matrix. */
+  record(list: DispatchList, call: LinearCall): void;
+}
+
+export interface LinearOptions {
+  /** These variants, instead of what suits the adapter (for tests and measurements). */
+  readonly choice?: LinearChoice;
+}
+
+/**
+ * Compile the kernels of a model's linear layers.
+ * @throws ShaderError
+ */
+export async function createLinear(
+  gpu: GpuContext,
+  uses: readonly LinearUse[],
+  options: LinearOptions = {},
+): Promise<Linear> {
+  const choice = options.choice ?? defaultChoice(gpu);
+  const kernels = new Map<string, Kernel>();
+  const compiling: Promise<void>[] = [];
+  for (const use of uses) {
+    const roles = use.tokens === "any" ? (["one", "many"] as const) : [use.tokens];
+    for (const layout of use.layouts) {
+      for (const role of roles) {
+        const spec = linearKernelSpec(variantFor(choice, layout, role), layout, use);
+        const key = kernelKey(layout, role, use);
+        compiling.push(gpu.kernels.get(spec).then((kernel) => void kernels.set(key, kernel)));
+      }
+    }
+  }
+  await Promise.all(compiling);
+  return { choice, record: (list, call) => recordLinear(list, call, choice, kernels) };
+}
+
+function recordLinear(
+  list: DispatchList,
+  call: LinearCall,
+  choice: LinearChoice,
+  kernels: ReadonlyMap<string, Kernel>,
+): void {
+  const { matrix, tokens, x, y, norm, bias, residual = false, gated = false } = call;
+  const role = tokens === 1 ? "one" : "many";
+  const form = { norm: norm !== undefined, bias: bias !== undefined, residual, gated };
+  for (const { layout, rowStart, rows, quants, scales } of matrix.slices) {
+    const key = kernelKey(layout, role, form);
+    const kernel = kernels.get(key);
+    if (kernel === undefined) throw new Error(`no kernel was compiled for linear layer ${key}`);
+    const buffers: Record<string, BufferBinding> = { quants, x, y };
+    if (layout.kind !== "f16") buffers["scales"] = scales;
+    if (norm !== undefined) buffers["gain"] = norm.gain;
+    if (bias !== undefined) buffers["bias"] = bias;
+    const params = {
+      rows,
+      cols: matrix.cols,
+      tokens,
+      x_offset: call.xOffset ?? 0,
+      x_stride: matrix.cols,
+      y_offset: call.yOffset ?? 0,
+      y_stride: gated ? matrix.rows / 2 : matrix.rows,
+      row_offset: rowStart,
+      eps: norm?.eps ?? 0,
+    };
+    list.run(kernel, buffers, params, linearGrid(variantFor(choice, layout, role), rows, tokens));
+  }
+}
+
+function variantFor(
+  choice: LinearChoice,
+  { kind }: PlanarLayout,
+  role: "one" | "many",
+): LinearChoice["matvec"]["q4"] {
+  return role === "one" ? choice.matvec[kind] : choice.matmul[kind];
+}
+
+function kernelKey(layout: PlanarLayout, role: "one" | "many", form: LinearForm): string {
+  const { norm, bias, residual, gated } = form;
+  const marks = Object.entries({ norm, bias, residual, gated }).filter(([, on]) => on);
+  return [layoutKey(layout), role, ...marks.map(([mark]) => mark)].join(" ");
+}

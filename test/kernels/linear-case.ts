@@ -1,0 +1,120 @@
+import type { GpuContext } from "../../src/gpu/device.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { createLinear, type Matrix } from "../../src/model/linear.ts";
+import type { LinearChoice, LinearForm, LinearVariant } from "../../src/model/linear-variants.ts";
+import { expectClose, seededRandom } from "../gpu.ts";
+import { linearReference } from "../reference/matmul.ts";
+import { dequantise, type PlanarMatrix, randomPlanar } from "../reference/planar.ts";
+import type { PlanarLayout } from "../../src/formats/planar.ts";
+import { readFloats, storageBuffer } from "./buffers.ts";
+
+/** A shape of a linear layer, and where its operands lie. */
+export interface LinearShape {
+  readonly rows: number;
+  readonly cols: number;
+  readonly tokens: number;
+  /** Even rows to part the matrix at; by default it is one slice. */
+  readonly splitAt?: number;
+  /** Elements before x and y. */
+  readonly xOffset?: number;
+  readonly yOffset?: number;
+}
+
+const EPS = 1e-5;
+
+/** The choice that uses one variant for everything. */
+export function only(variant: LinearVariant): LinearChoice {
+  const all = { q4: variant, q8: variant, f16: variant };
+  return { matvec: all, matmul: all };
+}
+
+/** Run one variant on random operands and compare each element of y, and what lies around it, with the twin. */
+export async function checkLinear(
+  gpu: GpuContext,
+  variant: LinearVariant,
+  layout: PlanarLayout,
+  form: LinearForm,
+  shapes: readonly LinearShape[],
+): Promise<void> {
+  const tokens = variant.kernel.startsWith("matvec") ? "one" : "many";
+  const linear = await createLinear(gpu, [{ ...form, layouts: [layout], tokens }], {
+    choice: only(variant),
+  });
+  for (const shape of shapes) await checkShape(gpu, linear, layout, form, shape);
+}
+
+async function checkShape(
+  gpu: GpuContext,
+  linear: Awaited<ReturnType<typeof createLinear>>,
+  layout: PlanarLayout,
+  form: LinearForm,
+  shape: LinearShape,
+): Promise<void> {
+  const { rows, cols, tokens, splitAt = 0, xOffset = 0, yOffset = 0 } = shape;
+  const random = seededRandom(rows * 31 + cols * 7 + tokens);
+  const parts = splitAt > 0 ? [splitAt, rows - splitAt] : [rows];
+  const planar = parts.map((count) => randomPlanar(random, layout, count, cols));
+  const weights = Float32Array.from(planar.flatMap((part) => [...dequantise(part)]));
+  const width = form.gated ? rows / 2 : rows;
+  const x = random.normals(xOffset + tokens * cols);
+  const gain = random.uniforms(cols, 0.5, 1.5);
+  const bias = random.normals(rows);
+  const before = random.normals(yOffset + tokens * width + 3);
+
+  const buffers = [x, gain, bias, before].map((data) => storageBuffer(gpu, data));
+  const [xBuffer, gainBuffer, biasBuffer, yBuffer] = buffers as [GPUBuffer, ...GPUBuffer[]];
+  const matrix = uploadMatrix(gpu, planar);
+  const recorder = new Recorder(gpu.device, gpu.buffers, 4, "linear test");
+  linear.record(recorder, {
+    matrix,
+    tokens,
+    x: xBuffer,
+    xOffset,
+    y: yBuffer,
+    yOffset,
+    ...(form.norm ? { norm: { gain: gainBuffer, eps: EPS } } : {}),
+    ...(form.bias ? { bias: biasBuffer } : {}),
+    residual: form.residual ?? false,
+    gated: form.gated ?? false,
+  });
+  recorder.submit();
+  const y = await readFloats(gpu, yBuffer);
+  recorder.destroy();
+  for (const buffer of [...buffers, ...matrixBuffers(matrix)]) gpu.buffers.destroy(buffer);
+
+  const expected = Float64Array.from(before);
+  const result = linearReference({
+    ...{ rows, cols, tokens, weights, x: x.subarray(xOffset) },
+    ...(form.norm ? { gain, eps: EPS } : {}),
+    ...(form.bias ? { bias } : {}),
+    ...(form.residual ? { residual: before.subarray(yOffset) } : {}),
+    gated: form.gated ?? false,
+  });
+  expected.set(result, yOffset);
+  const most = result.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  try {
+    expectClose(y, expected, { atol: 2e-6 * Math.max(most, 1), rtol: 0 });
+  } catch (error) {
+    throw new Error(`${JSON.stringify(shape)}: ${String(error)}`, { cause: error });
+  }
+}
+
+/** Upload planar parts as the slices of one matrix. */
+export function uploadMatrix(gpu: GpuContext, parts: readonly PlanarMatrix[]): Matrix {
+  let rowStart = 0;
+  const slices = parts.map(({ layout, rows, quants, scales }) => {
+    const buffer = storageBuffer(gpu, quants);
+    const slice = {
+      ...{ layout, rowStart, rows, quants: buffer },
+      scales: scales.length > 0 ? storageBuffer(gpu, scales) : buffer,
+    };
+    rowStart += rows;
+    return slice;
+  });
+  return { rows: rowStart, cols: parts[0].cols, slices };
+}
+
+/** The buffers that `uploadMatrix` made. */
+export function matrixBuffers({ slices }: Matrix): GPUBuffer[] {
+  return [...new Set(slices.flatMap(({ quants, scales }) => [quants, scales]))];
+}
