@@ -14,18 +14,14 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from golden_file import SMOLLM2, check_smollm2, header, read_text, write_json
+from debug_dump import dump_layers
+from golden_file import DATA, SMOLLM2, check_smollm2, header, read_text, write_json
 from reference import greedy, load_model, logits_of, logprobs_of, score, setup
-from reference_text import (
-    chat_ids,
-    check_against_llama_cpp,
-    encode,
-    load_tokenizer,
-    prefix_of,
-)
+from reference_text import chat_ids, check_against_llama_cpp, encode, load_tokenizer, prefix_of
 
 CONTINUATION = 128
 GREEDY_TOKENS = 48
+DEBUG_TOKENS = 32
 SCORE_CASES = [("dialogue.txt", 32), ("code.txt", 200), ("prose.txt", 700)]
 SYSTEM = {"role": "system", "content": "You are a careful editor. Answer in full sentences."}
 CHATS = {
@@ -102,62 +98,22 @@ def f64_noise(model, case: dict) -> float:
     return max(abs(a - b) for a, b in zip(exact, case["logprobs"]))
 
 
-def dump_layers(model, ids: list[int], out: Path) -> None:
-    """Raw little-endian f32 files of every stage, with index.json naming their shapes."""
-    out.mkdir(parents=True, exist_ok=True)
-    index = {"tokenIds": ids, "files": {}}
-
-    def save(name: str, tensor: torch.Tensor) -> None:
-        array = tensor.detach().float().contiguous().numpy()
-        array.tofile(out / f"{name}.bin")
-        index["files"][f"{name}.bin"] = list(array.shape)
-
-    def attention_hook(layer: int):
-        def hook(module, args, kwargs, output):
-            hidden = kwargs["hidden_states"]
-            cos, sin = kwargs["position_embeddings"]
-            shape = (*hidden.shape[:2], -1, module.head_dim)
-            save(f"layer{layer:02}.attn_in", hidden[0])
-            for name, proj in (("q", module.q_proj), ("k", module.k_proj), ("v", module.v_proj)):
-                x = proj(hidden).view(shape)
-                if name != "v":
-                    first, second = x.chunk(2, dim=-1)
-                    turned = torch.cat((-second, first), dim=-1)
-                    x = x * cos[:, :, None] + turned * sin[:, :, None]
-                save(f"layer{layer:02}.{name}", x[0])
-            save(f"layer{layer:02}.attn_out", output[0][0])
-
-        return hook
-
-    hooks = []
-    for i, layer in enumerate(model.model.layers):
-        hooks.append(layer.self_attn.register_forward_hook(attention_hook(i), with_kwargs=True))
-        for name, module in (("heads_out", layer.self_attn.o_proj), ("mlp_in", layer.mlp)):
-            hooks.append(module.register_forward_hook(
-                lambda m, args, o, i=i, name=name: save(f"layer{i:02}.{name}", args[0][0])))
-        hooks.append(layer.mlp.register_forward_hook(
-            lambda m, args, o, i=i: save(f"layer{i:02}.mlp_out", o[0])))
-    out_all = model(torch.tensor([ids]), use_cache=False, output_hidden_states=True)
-    for hook in hooks:
-        hook.remove()
-    for i, hidden in enumerate(out_all.hidden_states):
-        last = i == len(model.model.layers)  # transformers norms the last one
-        save("final_norm" if last else f"layer{i:02}.hidden_in", hidden[0])
-    save("logits", out_all.logits[0])
-    (out / "index.json").write_text(json.dumps(index, indent=1))
-    print(f"{len(index['files'])} files in {out}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--debug", type=Path, metavar="DIR", help="dump every layer of one prompt")
+    parser.add_argument("--model", type=Path, help="with --debug: a tiny model instead of SmolLM2")
     args = parser.parse_args()
     setup()
+    if args.debug and args.model:
+        golden = json.loads((DATA / f"{args.model.stem}.json").read_text(encoding="utf-8"))
+        dump_layers(load_model(args.model), golden["score"]["tokenIds"][:DEBUG_TOKENS], args.debug)
+        return
     check_smollm2()
     tokenizer = load_tokenizer(SMOLLM2)
     model = load_model(SMOLLM2)
     if args.debug:
-        dump_layers(model, prefix_of(tokenizer, read_text("dialogue.txt"), 32)[1], args.debug)
+        ids = prefix_of(tokenizer, read_text("dialogue.txt"), DEBUG_TOKENS)[1]
+        dump_layers(model, ids, args.debug)
         return
     check_importer(model)
     names = ["prose.txt", "code.txt", "dialogue.txt", "table.txt"]
