@@ -28,8 +28,11 @@ interface RangeRequest {
 
 const DEFAULT_STALL_MS = 30_000;
 
+/** What is asked for to learn the size. Not one byte: common servers (sirv, so Vite) misread `0-0`. */
+const PROBE_BYTES = 2;
+
 /**
- * A source whose every read is one checked range request; the first byte is asked for at once, to learn the size.
+ * A source whose every read is one checked range request; the first two bytes are asked for at once, to learn the size.
  *
  * @throws SourceError with what the server did and what to do about it.
  */
@@ -39,7 +42,12 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<B
     fetch: options.fetch ?? fetch,
     stallMs: options.stallMs ?? DEFAULT_STALL_MS,
   };
-  const first = await requestRange({ ...common, offset: 0, length: 1, signal: options.signal });
+  const first = await requestRange({
+    ...common,
+    offset: 0,
+    length: PROBE_BYTES,
+    signal: options.signal,
+  });
   const source: ByteSource = {
     name: url,
     size: first.entity.size,
