@@ -129,7 +129,7 @@ export function probeAdapter(environment: AdapterEnvironment): Promise<ProbedAda
       (error, stdout, stderr) => {
         if (error?.killed) return resolve(`gave no answer in ${PROBE_LIMIT_MS / 1000} s`);
         if (error?.signal) return resolve(`crashed (${error.signal})`);
-        if (error) return resolve(stderr.trim().split("\n").at(-1) || error.message);
+        if (error) return resolve(/^\w*Error.*/m.exec(stderr)?.[0] ?? error.message);
         const adapter = JSON.parse(stdout) as ProbedAdapter | null;
         return resolve(adapter ?? "Dawn does not accept it (lavapipe must be Mesa 23.2 or later)");
       },

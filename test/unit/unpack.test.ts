@@ -74,6 +74,6 @@ describe("unpackTar", () => {
     expect(await readdir(join(cache, "one"))).toEqual(["b.txt"]);
 
     await truncate(archive, 20);
-    await expect(unpackTar(archive, join(cache, "none"))).rejects.toThrow();
+    await expect(unpackTar(archive, join(cache, "none"))).rejects.toThrow(/unexpected|tar could/);
   });
 });
