@@ -64,7 +64,8 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<B
 }
 
 async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array; entity: Entity }> {
-  const { url, offset, length, signal } = request;
+  // Taken out of the request: browsers refuse a `fetch` that is called as a method of something.
+  const { url, offset, length, signal, fetch } = request;
   signal?.throwIfAborted();
   const stop = new AbortController();
   const forwardAbort = () => stop.abort(signal?.reason);
@@ -76,7 +77,7 @@ async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array;
   };
   let timer = setTimeout(onStall, request.stallMs);
   try {
-    const response = await request.fetch(url, {
+    const response = await fetch(url, {
       headers: { Range: `bytes=${offset}-${offset + length - 1}` },
       signal: stop.signal,
     });
