@@ -6,48 +6,55 @@ import { quote } from "./quote.ts";
 // All getters: a missing key gives `fallback` where one is passed (undefined counts) and throws a ModelFormatError
 // where none is; a value of another type always throws.
 
+/** What the getters read: the metadata, and the name for messages. */
+export type MetadataFile = Pick<GgufFile, "name" | "metadata">;
+
 type Fallback<T> = [] | [fallback: T];
 
 /** Numbers of an array, each exact as a JavaScript number. */
 export type Numbers = Exclude<GgufNumbers, BigUint64Array | BigInt64Array>;
 
 /** A string. */
-export function getString(file: GgufFile, key: string): string;
-export function getString<T>(file: GgufFile, key: string, fallback: T): string | T;
-export function getString<T>(file: GgufFile, key: string, ...fallback: Fallback<T>): string | T {
+export function getString(file: MetadataFile, key: string): string;
+export function getString<T>(file: MetadataFile, key: string, fallback: T): string | T;
+export function getString<T>(
+  file: MetadataFile,
+  key: string,
+  ...fallback: Fallback<T>
+): string | T {
   return get(file, key, "a string", fallback, (v) => (typeof v === "string" ? v : undefined));
 }
 
 /** A whole number from 0 to 2^53 - 1, stored as any integer type. */
-export function getUint(file: GgufFile, key: string): number;
-export function getUint<T>(file: GgufFile, key: string, fallback: T): number | T;
-export function getUint<T>(file: GgufFile, key: string, ...fallback: Fallback<T>): number | T {
+export function getUint(file: MetadataFile, key: string): number;
+export function getUint<T>(file: MetadataFile, key: string, fallback: T): number | T;
+export function getUint<T>(file: MetadataFile, key: string, ...fallback: Fallback<T>): number | T {
   return get(file, key, "a whole number, not negative", fallback, (v) =>
     typeof v === "number" && Number.isSafeInteger(v) && v >= 0 ? v : undefined,
   );
 }
 
 /** A finite number. */
-export function getFloat(file: GgufFile, key: string): number;
-export function getFloat<T>(file: GgufFile, key: string, fallback: T): number | T;
-export function getFloat<T>(file: GgufFile, key: string, ...fallback: Fallback<T>): number | T {
+export function getFloat(file: MetadataFile, key: string): number;
+export function getFloat<T>(file: MetadataFile, key: string, fallback: T): number | T;
+export function getFloat<T>(file: MetadataFile, key: string, ...fallback: Fallback<T>): number | T {
   return get(file, key, "a finite number", fallback, (v) =>
     typeof v === "number" && Number.isFinite(v) ? v : undefined,
   );
 }
 
 /** A boolean. */
-export function getBool(file: GgufFile, key: string): boolean;
-export function getBool<T>(file: GgufFile, key: string, fallback: T): boolean | T;
-export function getBool<T>(file: GgufFile, key: string, ...fallback: Fallback<T>): boolean | T {
+export function getBool(file: MetadataFile, key: string): boolean;
+export function getBool<T>(file: MetadataFile, key: string, fallback: T): boolean | T;
+export function getBool<T>(file: MetadataFile, key: string, ...fallback: Fallback<T>): boolean | T {
   return get(file, key, "a boolean", fallback, (v) => (typeof v === "boolean" ? v : undefined));
 }
 
 /** An array of strings. */
-export function getStrings(file: GgufFile, key: string): readonly string[];
-export function getStrings<T>(file: GgufFile, key: string, fallback: T): readonly string[] | T;
+export function getStrings(file: MetadataFile, key: string): readonly string[];
+export function getStrings<T>(file: MetadataFile, key: string, fallback: T): readonly string[] | T;
 export function getStrings<T>(
-  file: GgufFile,
+  file: MetadataFile,
   key: string,
   ...fallback: Fallback<T>
 ): readonly string[] | T {
@@ -55,14 +62,18 @@ export function getStrings<T>(
 }
 
 /** An array of numbers; 64-bit integers become doubles, where they all fit. */
-export function getNumbers(file: GgufFile, key: string): Numbers;
-export function getNumbers<T>(file: GgufFile, key: string, fallback: T): Numbers | T;
-export function getNumbers<T>(file: GgufFile, key: string, ...fallback: Fallback<T>): Numbers | T {
+export function getNumbers(file: MetadataFile, key: string): Numbers;
+export function getNumbers<T>(file: MetadataFile, key: string, fallback: T): Numbers | T;
+export function getNumbers<T>(
+  file: MetadataFile,
+  key: string,
+  ...fallback: Fallback<T>
+): Numbers | T {
   return get(file, key, "an array of numbers under 2^53", fallback, toNumbers);
 }
 
 function get<V, T>(
-  file: GgufFile,
+  file: MetadataFile,
   key: string,
   expected: string,
   fallback: Fallback<T>,
