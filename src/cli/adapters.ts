@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AdapterName, nameAdapter } from "./adapter-name.ts";
-import { findChromiumPackage, unpackSwiftShader } from "./chromium-package.ts";
+import { findChromiumPackage, libraryPath, unpackSwiftShader } from "./chromium-package.ts";
 import { CACHE_FOLDER } from "./unpack.ts";
 
 /** Variables to set before a process starts, so that Dawn opens a certain adapter in it. */
@@ -79,10 +79,7 @@ export async function findAdapters(): Promise<AdapterSearch> {
  */
 export async function swiftShaderEnvironment(): Promise<AdapterEnvironment | undefined> {
   const chromium = await findChromiumPackage();
-  if (chromium === undefined) return undefined;
-  const before = process.env["LD_LIBRARY_PATH"];
-  const folder = await unpackSwiftShader(chromium);
-  return { LD_LIBRARY_PATH: before ? `${folder}:${before}` : folder };
+  return chromium && libraryPath(await unpackSwiftShader(chromium));
 }
 
 /** Vulkan drivers want a private runtime folder and complain without one. */

@@ -37,3 +37,9 @@ export async function unpackSwiftShader({ version, archives }: ChromiumPackage):
     await rename(join(folder, library), join(folder, "libvulkan.so.1"));
   });
 }
+
+/** The variable that puts a folder before all others in which the dynamic linker looks. */
+export function libraryPath(folder: string): { readonly LD_LIBRARY_PATH: string } {
+  const before = process.env["LD_LIBRARY_PATH"];
+  return { LD_LIBRARY_PATH: before ? `${folder}:${before}` : folder };
+}

@@ -60,10 +60,13 @@ export async function unpackTar(
       else reject(new Error(`tar could not unpack ${archive} (exit code ${code}): ${said.trim()}`));
     });
   });
-  await Promise.all([
-    pipeline(createReadStream(archive), createBrotliDecompress(), tar.stdin),
-    ended,
-  ]);
+  const fed = pipeline(createReadStream(archive), createBrotliDecompress(), tar.stdin).catch(
+    (error: NodeJS.ErrnoException) => {
+      // tar stops reading at the end mark, before the padding behind it; its exit code tells whether all went well.
+      if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
+    },
+  );
+  await Promise.all([fed, ended]);
 }
 
 async function isWhole(folder: string): Promise<boolean> {

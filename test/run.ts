@@ -1,0 +1,193 @@
+import { spawn } from "node:child_process";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ADAPTER_ADVICE, type FoundAdapter, findAdapters } from "../src/cli/adapters.ts";
+import { fetchModel } from "../src/cli/fetch-model.ts";
+import { CACHE_FOLDER } from "../src/cli/unpack.ts";
+import { unpackBrowser } from "./browser-package.ts";
+
+const TOP = fileURLToPath(new URL("..", import.meta.url));
+const VITEST = join(TOP, "node_modules/vitest/vitest.mjs");
+const REPORTS = join(CACHE_FOLDER, "reports");
+
+/** A ring that takes longer hangs. */
+const RING_LIMIT_MS = 30 * 60_000;
+
+/** Golden tests in files so named run on SwiftShader too, where the rest runs on a faster adapter. */
+const EVERYWHERE = ".everywhere.";
+
+/** What a ring came to: for test rings the number of tests, for others one or none. */
+interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+interface Result extends Outcome {
+  readonly ring: string;
+  readonly minutes: number;
+}
+
+const RINGS = ["format", "lint", "check", "unit", "kernels", "golden", "browser"] as const;
+type Ring = (typeof RINGS)[number];
+
+/**
+ * `npm test`: runs the rings one after another, all of them also when one fails, and prints the minutes that each took.
+ * `npm test -- unit lint` runs the named ones only.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const wanted = new Set<string>(argv.length > 0 ? argv : RINGS);
+  const unknown = [...wanted].filter((name) => !(RINGS as readonly string[]).includes(name));
+  if (unknown.length > 0) {
+    process.stderr.write(`npm test: no ring ${unknown.join(", ")}; rings: ${RINGS.join(", ")}\n`);
+    return 2;
+  }
+  const results: Result[] = [];
+  const run = async (ring: string, body: () => Promise<Outcome>): Promise<void> => {
+    console.log(`\n== ${ring}`);
+    const start = performance.now();
+    const outcome = await body().catch((error: unknown) => {
+      console.error(error instanceof Error ? error.message : error);
+      return { passed: 0, failed: 1 };
+    });
+    results.push({ ring, minutes: (performance.now() - start) / 60_000, ...outcome });
+  };
+  const has = (ring: Ring): boolean => wanted.has(ring);
+
+  await run("model", async () => {
+    await fetchModel();
+    return { passed: 0, failed: 0 };
+  });
+  if (has("format")) await run("format", () => npmScript("format:check"));
+  if (has("lint")) await run("lint", () => npmScript("lint"));
+  if (has("check")) await run("check", () => npmScript("check"));
+  if (has("unit")) await run("unit", () => vitest("unit"));
+  if (has("kernels") || has("golden")) {
+    let adapters: readonly FoundAdapter[] = [];
+    await run("adapters", async () => {
+      adapters = await listAdapters();
+      return { passed: 0, failed: 0 };
+    });
+    if (has("kernels")) {
+      for (const adapter of adapters) {
+        await run(`kernels on ${adapter.name}`, () => vitest("kernels", adapter));
+      }
+    }
+    if (has("golden")) {
+      const [fastest, ...others] = adapters;
+      if (fastest) await run(`golden on ${fastest.name}`, () => vitest("golden", fastest));
+      const slowest = others.find((adapter) => adapter.name === "swiftshader");
+      if (slowest) {
+        await run(`golden on ${slowest.name}`, () => vitest("golden", slowest, EVERYWHERE));
+      }
+    }
+  }
+  if (has("browser")) {
+    await run("browser", async () => {
+      await unpackBrowser();
+      return vitest("browser");
+    });
+  }
+  return report(results);
+}
+
+/** Finds the adapters and says what they are; none is an error. */
+async function listAdapters(): Promise<readonly FoundAdapter[]> {
+  const { adapters, refused } = await findAdapters();
+  for (const { name, description } of adapters) console.log(`${name}: ${description}`);
+  for (const line of refused) console.log(`not usable: ${line}`);
+  if (adapters.length === 0) throw new Error(ADAPTER_ADVICE);
+  return adapters;
+}
+
+async function npmScript(name: string): Promise<Outcome> {
+  const code = await spawned("npm", ["run", "--silent", name], {});
+  return { passed: 0, failed: code === 0 ? 0 : 1 };
+}
+
+/** The part of Vitest's JSON report that is read here. */
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly { readonly status: string }[];
+  }[];
+}
+
+async function vitest(
+  project: string,
+  adapter?: FoundAdapter,
+  ...filters: string[]
+): Promise<Outcome> {
+  const path = join(REPORTS, `${project}-${adapter?.name ?? "any"}.json`);
+  await mkdir(REPORTS, { recursive: true });
+  await rm(path, { force: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${path}`];
+  const code = await spawned(
+    process.execPath,
+    [VITEST, "run", "--project", project, ...filters, ...reporters],
+    adapter ? { ...adapter.environment, ZIGGURAT_ADAPTER: adapter.name } : {},
+  );
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  if (text === undefined) throw new Error(`Vitest left no report (exit code ${code})`);
+  return countTests(JSON.parse(text) as VitestReport, code);
+}
+
+/** A skipped test counts as failed, and so does a file that could not be run at all. */
+function countTests(all: VitestReport, exitCode: number): Outcome {
+  const skipped = all.numPendingTests + all.numTodoTests;
+  if (skipped > 0) console.error(`${skipped} tests were skipped; that counts as failed`);
+  let failed = skipped;
+  for (const { status, assertionResults } of all.testResults) {
+    const tests = assertionResults.filter((test) => test.status === "failed").length;
+    failed += status === "failed" ? Math.max(1, tests) : 0;
+  }
+  return { passed: all.numPassedTests, failed: exitCode === 0 ? failed : Math.max(1, failed) };
+}
+
+function spawned(
+  command: string,
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, argv, {
+      cwd: TOP,
+      env: { ...process.env, ...environment },
+      stdio: ["ignore", "inherit", "inherit"],
+      shell: process.platform === "win32",
+    });
+    const clock = setTimeout(() => {
+      console.error(`killed after ${RING_LIMIT_MS / 60_000} minutes`);
+      child.kill("SIGKILL");
+    }, RING_LIMIT_MS);
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      clearTimeout(clock);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+/** Prints a table of the rings and the closing line; gives the exit code. */
+function report(results: readonly Result[]): number {
+  console.log(`\n${"ring".padEnd(24)} minutes  passed  failed`);
+  let passed = 0;
+  let failed = 0;
+  let minutes = 0;
+  for (const result of results) {
+    const { ring } = result;
+    console.log(
+      `${ring.padEnd(24)} ${result.minutes.toFixed(2).padStart(7)} ` +
+        `${String(result.passed).padStart(7)} ${String(result.failed).padStart(7)}`,
+    );
+    passed += result.passed;
+    failed += result.failed;
+    minutes += result.minutes;
+  }
+  console.log(`${"in all".padEnd(24)} ${minutes.toFixed(2).padStart(7)}\n`);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
