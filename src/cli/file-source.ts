@@ -30,10 +30,10 @@ function fileSource(name: string, handle: FileHandle, size: number): FileSource 
   return {
     name,
     size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, into) {
       signal?.throwIfAborted();
       assertRange(this, offset, length);
-      const bytes = new Uint8Array(length);
+      const bytes = into?.subarray(0, length) ?? new Uint8Array(length);
       let filled = 0;
       while (filled < length) {
         const { bytesRead } = await handle

@@ -4,6 +4,7 @@ import type { ByteSource } from "./byte-source.ts";
 import type { TensorInfo } from "./gguf-tensors.ts";
 import { COLUMN_MULTIPLE, planarBytes, planarLayout, repackRows } from "./planar.ts";
 import { quote } from "./quote.ts";
+import { giveScratch, takeScratch } from "./scratch.ts";
 import { tensorBytes } from "./tensor-types.ts";
 
 /** Some whole rows of a matrix in its planar layout. */
@@ -21,7 +22,8 @@ const MAX_VECTOR_ELEMENTS = 4 * 1024 * 1024;
 
 /**
  * Reads a `[rows, cols]` matrix in pieces of at most `maxBytes` of the file, repacked to `planarLayout(info.type)`.
- * A chunk's arrays are used again for the next one: copy or upload them before asking for it.
+ * A chunk's arrays are used again for the next one, and for the source's next matrix: copy or upload them before
+ * asking for it.
  *
  * @throws UnsupportedModelError for shapes that no kernel takes, ModelFormatError where scales or values are not
  *   finite in f16, SourceError where reading fails.
@@ -43,20 +45,28 @@ export async function* streamMatrix(
     ]);
   }
   const largest = planarBytes(layout, chunkRows, cols);
-  const quants = new Uint32Array(largest.quantBytes / 4);
-  const scales = new Uint32Array(largest.scaleBytes / 4);
-  for (let rowStart = 0; rowStart < rows; rowStart += chunkRows) {
-    const rowCount = Math.min(chunkRows, rows - rowStart);
-    const bytes = await source.read(info.offset + rowStart * rowBytes, rowCount * rowBytes, signal);
-    const nonFinite = repackRows(info.type, bytes, rowCount, cols, { quants, scales });
-    if (nonFinite > 0) throw nonFiniteError(source.name, info, nonFinite);
-    const size = planarBytes(layout, rowCount, cols);
-    yield {
-      rowStart,
-      rowCount,
-      quants: quants.subarray(0, size.quantBytes / 4),
-      scales: scales.subarray(0, size.scaleBytes / 4),
-    };
+  const planeBytes = largest.quantBytes + largest.scaleBytes;
+  const scratch = takeScratch(source, planeBytes + chunkRows * rowBytes);
+  try {
+    const quants = new Uint32Array(scratch, 0, largest.quantBytes / 4);
+    const scales = new Uint32Array(scratch, largest.quantBytes, largest.scaleBytes / 4);
+    const into = new Uint8Array(scratch, planeBytes);
+    for (let rowStart = 0; rowStart < rows; rowStart += chunkRows) {
+      const rowCount = Math.min(chunkRows, rows - rowStart);
+      const offset = info.offset + rowStart * rowBytes;
+      const bytes = await source.read(offset, rowCount * rowBytes, signal, into);
+      const nonFinite = repackRows(info.type, bytes, rowCount, cols, { quants, scales });
+      if (nonFinite > 0) throw nonFiniteError(source.name, info, nonFinite);
+      const size = planarBytes(layout, rowCount, cols);
+      yield {
+        rowStart,
+        rowCount,
+        quants: quants.subarray(0, size.quantBytes / 4),
+        scales: scales.subarray(0, size.scaleBytes / 4),
+      };
+    }
+  } finally {
+    giveScratch(source, scratch);
   }
 }
 

@@ -24,6 +24,7 @@ interface RangeRequest {
   readonly fetch: typeof fetch;
   readonly stallMs: number;
   readonly signal: AbortSignal | undefined;
+  readonly into?: Uint8Array | undefined;
 }
 
 const DEFAULT_STALL_MS = 30_000;
@@ -51,11 +52,11 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<B
   const source: ByteSource = {
     name: url,
     size: first.entity.size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, into) {
       signal?.throwIfAborted();
       assertRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
-      const { bytes, entity } = await requestRange({ ...common, offset, length, signal });
+      const { bytes, entity } = await requestRange({ ...common, offset, length, signal, into });
       assertSameEntity(url, first.entity, entity);
       return bytes;
     },
@@ -82,7 +83,7 @@ async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array;
       signal: stop.signal,
     });
     const entity = checkHeaders(url, response, offset, length);
-    const bytes = await readBody(url, response, length, () => {
+    const bytes = await readBody(url, response, length, request.into, () => {
       clearTimeout(timer);
       timer = setTimeout(onStall, request.stallMs);
     });
@@ -144,9 +145,10 @@ async function readBody(
   url: string,
   response: Response,
   length: number,
+  into: Uint8Array | undefined,
   onBytes: () => void,
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+  const bytes = into?.subarray(0, length) ?? new Uint8Array(length);
   let filled = 0;
   const reader = response.body?.getReader();
   while (reader !== undefined) {

@@ -1,47 +1,69 @@
 import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 
-/** What the last request brought. */
-interface Window {
-  readonly start: number;
-  readonly bytes: Uint8Array;
-}
+/**
+ * Loading follows the file in two places at most (gate and up projections are read in turn), and a read may cross
+ * into a next block: three blocks are enough to fetch nothing twice on the way.
+ */
+const KEPT_BLOCKS = 3;
 
 /**
- * Serves small neighbouring reads of a slow source from one larger read, so that the tensors of a file, read in file
- * order, cost one request per `windowBytes`. Reads are done one after the other.
+ * Serves a slow source from aligned blocks of `blockBytes`, so that small neighbouring reads share one request. The
+ * last few blocks are kept, in the same memory throughout; reads are done one after the other.
  */
-export function readAhead(source: ByteSource, windowBytes: number): ByteSource {
-  let window: Window = { start: 0, bytes: new Uint8Array(0) };
+export function readAhead(source: ByteSource, blockBytes: number): ByteSource {
+  // A map remembers the order of insertion: the block that was used last is the last one.
+  const blocks = new Map<number, Uint8Array>();
   let last: Promise<unknown> = Promise.resolve();
 
-  async function readNow(offset: number, length: number, signal?: AbortSignal) {
+  async function blockAt(index: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const start = index * blockBytes;
+    const block = blocks.get(index) ?? (await fetchBlock(start, signal));
+    blocks.delete(index);
+    blocks.set(index, block);
+    return block;
+  }
+
+  async function fetchBlock(start: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const length = Math.min(blockBytes, source.size - start);
+    return source.read(start, length, signal, freeMemory());
+  }
+
+  /** Memory for one more block: that of the block not used for longest, once there are enough. */
+  function freeMemory(): Uint8Array {
+    for (const [oldest, block] of blocks) {
+      if (blocks.size < KEPT_BLOCKS) break;
+      blocks.delete(oldest);
+      if (block.length === blockBytes) return block;
+    }
+    return new Uint8Array(Math.min(blockBytes, source.size));
+  }
+
+  async function readNow(
+    offset: number,
+    length: number,
+    signal: AbortSignal | undefined,
+    into: Uint8Array,
+  ): Promise<Uint8Array> {
     signal?.throwIfAborted();
-    const at = offset - window.start;
-    const inside = at >= 0 && at <= window.bytes.length;
-    const head = inside ? window.bytes.subarray(at, at + length) : window.bytes.subarray(0, 0);
-    if (head.length === length) return head;
-    const start = offset + head.length;
-    const missing = length - head.length;
-    const bytes = await source.read(
-      start,
-      Math.min(Math.max(missing, windowBytes), source.size - start),
-      signal,
-    );
-    window = { start, bytes };
-    if (head.length === 0) return bytes.subarray(0, length);
-    const joined = new Uint8Array(length);
-    joined.set(head);
-    joined.set(bytes.subarray(0, missing), head.length);
-    return joined;
+    for (let filled = 0; filled < length;) {
+      const index = Math.floor((offset + filled) / blockBytes);
+      const block = await blockAt(index, signal);
+      const from = offset + filled - index * blockBytes;
+      const part = block.subarray(from, from + length - filled);
+      into.set(part, filled);
+      filled += part.length;
+    }
+    return into.subarray(0, length);
   }
 
   return {
     name: source.name,
     size: source.size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, into) {
       assertRange(source, offset, length);
+      const target = into ?? new Uint8Array(length);
       // The one before may have failed; that is its caller's business.
-      const result = last.then(() => readNow(offset, length, signal));
+      const result = last.then(() => readNow(offset, length, signal, target));
       last = result.catch(() => undefined);
       return result;
     },

@@ -56,8 +56,8 @@ function blobName(blob: Blob): string {
   return typeof File !== "undefined" && blob instanceof File && blob.name ? blob.name : "blob";
 }
 
-/** Bytes fetched at once from a URL: neighbouring small reads share one request. */
-const READ_AHEAD_BYTES = 4 * 1024 * 1024;
+/** Bytes fetched from a URL at once. */
+const READ_AHEAD_BYTES = 2 * 1024 * 1024;
 
 /**
  * Opens an address for reading by HTTP range requests. The server must answer ranges (206) and, for another origin,

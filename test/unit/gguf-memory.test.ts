@@ -36,7 +36,21 @@ describe("loading the default model", () => {
       `streamed ${(bytes / 1e6).toFixed(1)} MB in ${(performance.now() - start).toFixed(0)} ms; ` +
         `peak of heap and array buffers ${(growth / 1e6).toFixed(1)} MB over the start`,
     );
+    // As the Python package gguf reads the same file.
     expect(file.tensors.size).toBe(272);
+    expect(file.metadata.size).toBe(30);
+    expect(file.tensors.get("token_embd.weight")).toEqual({
+      name: "token_embd.weight",
+      type: "Q8_0",
+      shape: [49152, 576],
+      offset: 1_785_664,
+      bytes: 30_081_024,
+    });
+    expect(file.tensors.get("blk.1.ffn_down.weight")).toMatchObject({
+      type: "Q4_1",
+      shape: [576, 1536],
+      offset: 34_085_440,
+    });
     expect(bytes).toBeGreaterThan(96e6);
     expect(growth).toBeLessThan(LIMIT_BYTES);
   });

@@ -123,6 +123,9 @@ describe("readGguf", () => {
     const start = performance.now();
     const file = await readGguf(source);
     const ms = performance.now() - start;
+    console.log(
+      `header of ${((bytes.length - data.length) / 1e6).toFixed(1)} MB: ${ms.toFixed(0)} ms`,
+    );
     expect(file.metadata.get("tokens")).toEqual(tokens);
     expect(file.metadata.get("types")).toEqual(types);
     expect(file.metadata.get("long")).toBe(long);
@@ -214,6 +217,40 @@ describe("readGguf refuses", () => {
     const metadata = { deep: [[[[["x"]]]]] };
     const error = await expectFormatError(read(buildGguf({ metadata, tensors: [] })));
     expect(error.expected).toContain("nested at most 4");
+  });
+
+  it("metadata of more than 64 MB, before reading all of it", async () => {
+    // Five arrays of 2,000,000 zeros, 16 MB each, in a file that is made up while it is read.
+    const array = 2_000_000 * 8;
+    const file = buildGguf({ metadata: { a: new Float64Array(0) }, tensors: [] });
+    const [header, key] = [Uint8Array.from(file.subarray(0, 24)), file.slice(24)];
+    header.set(u64(5n), 16);
+    key.set(u64(2_000_000n), key.length - 8);
+    let most = 0;
+    const source: ByteSource = {
+      name: "m.gguf",
+      size: 2 ** 40,
+      read: async (offset, length) => {
+        most = Math.max(most, offset + length);
+        const bytes = new Uint8Array(length);
+        const overlay = (piece: Uint8Array, at: number): void => {
+          for (let i = 0; i < piece.length; i++) {
+            const to = at + i - offset;
+            if (to >= 0 && to < length) bytes[to] = piece[i];
+          }
+        };
+        overlay(header, 0);
+        for (let i = 0; i < 5; i++) {
+          key[8] = 0x61 + i;
+          overlay(key, 24 + i * (key.length + array));
+        }
+        return bytes;
+      },
+    };
+    const error = await expectFormatError(readGguf(source));
+    expect(error.field).toBe('metadata "e"');
+    expect(error.got).toContain("the header may take 67108864 bytes");
+    expect(most).toBeLessThanOrEqual(64 * 1024 * 1024);
   });
 
   it("the same key twice, and an empty key", async () => {

@@ -228,6 +228,32 @@ describe("streamMatrix", () => {
     expect(Math.max(...lengths)).toBeLessThanOrEqual(1000);
   });
 
+  it("keeps two streams of one source apart, and gives a later one their memory", async () => {
+    const [a, b] = [1, 2].map((seed) => randomBlocks("Q4_1", 8 * 64, seededRandom(seed)));
+    const source = bufferSource(Uint8Array.from([...a, ...b]), "m");
+    const first = streamMatrix(source, infoOf("Q4_1", [8, 64]), { maxBytes: 80 });
+    const second = streamMatrix(source, infoOf("Q4_1", [8, 64], a.length), { maxBytes: 80 });
+    const whole = [a, b].map((src) => {
+      const planes = rubbishPlanes(planarLayout("Q4_1"), 8, 64);
+      repackRows("Q4_1", src, 8, 64, planes);
+      return planes.quants;
+    });
+    const memory = new Set<ArrayBufferLike>();
+    for (let row = 0; row < 8; row += 2) {
+      const [x, y] = [await first.next(), await second.next()].map(({ value }) => value!.quants);
+      expect(x).toEqual(whole[0].slice(row * 8, row * 8 + 16));
+      expect(y).toEqual(whole[1].slice(row * 8, row * 8 + 16));
+      memory.add(x.buffer).add(y.buffer);
+    }
+    expect([(await first.next()).done, (await second.next()).done]).toEqual([true, true]);
+    expect(memory.size).toBe(2);
+    for await (const { quants } of streamMatrix(source, infoOf("Q4_1", [8, 64]), {
+      maxBytes: 80,
+    })) {
+      expect(memory.has(quants.buffer)).toBe(true);
+    }
+  });
+
   it.each([
     [[4, 48], "F16"],
     [[64], "F16"],

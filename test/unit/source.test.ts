@@ -117,6 +117,13 @@ describe.each(Object.keys(kinds))("%s source", (kind) => {
     }
   });
 
+  it("reads with memory to put it in", async () => {
+    const source = await kinds[kind]();
+    const into = new Uint8Array(200).fill(7);
+    expect(await source.read(300, 100, undefined, into)).toEqual(content.slice(300, 400));
+    expect(into.subarray(100)).toEqual(new Uint8Array(100).fill(7));
+  });
+
   it("refuses ranges outside", async () => {
     const source = await kinds[kind]();
     for (const [offset, length] of [
@@ -305,26 +312,37 @@ describe("readAhead", () => {
     return { source: readAhead(source, 1000), reads };
   };
 
-  it("joins what it has with what it lacks, and asks for nothing twice", async () => {
+  it("reads whole blocks, and keeps the last three", async () => {
     const { source, reads } = counted();
     for (const [offset, length] of [
       [0, 10],
-      [10, 985],
-      [995, 3000],
-      [3995, 10],
-      [9000, 1000],
-      [9500, 500],
-      [100, 20],
+      [10, 1985],
+      [990, 20],
+      [9100, 900],
+      [1500, 10],
+      [9999, 1],
+      [2000, 1000],
+      [0, 1],
+      [500, 0],
     ]) {
       expect(await source.read(offset, length)).toEqual(content.slice(offset, offset + length));
     }
-    expect(reads).toEqual([
-      [0, 1000],
-      [1000, 2995],
-      [3995, 1000],
-      [9000, 1000],
-      [100, 1000],
-    ]);
+    const block = (index: number): [number, number] => [index * 1000, 1000];
+    expect(reads).toEqual([0, 1, 9, 2, 0].map(block));
+  });
+
+  it("fetches nothing twice while two places of the file are read in turn", async () => {
+    const { source, reads } = counted();
+    for (let at = 0; at < 4500; at += 300) {
+      await source.read(at, 300);
+      await source.read(5000 + at, 300);
+    }
+    expect(reads.length).toBe(10);
+  });
+
+  it("reads a short last block", async () => {
+    const source = readAhead(bufferSource(content.subarray(0, 1500), "m"), 1000);
+    expect(await source.read(900, 600)).toEqual(content.slice(900, 1500));
   });
 
   it("keeps concurrent reads apart", async () => {
