@@ -38,7 +38,7 @@ describe("loading the default model", () => {
     );
     // As the Python package gguf reads the same file.
     expect(file.tensors.size).toBe(272);
-    expect(file.metadata.size).toBe(30);
+    expect(file.metadata.size).toBe(33);
     expect(file.tensors.get("token_embd.weight")).toEqual({
       name: "token_embd.weight",
       type: "Q8_0",

@@ -1,78 +1,18 @@
 import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FileSource, openFileSource } from "../../src/cli/file-source.ts";
-import { SourceError } from "../../src/errors.ts";
 import { type ByteSource } from "../../src/formats/byte-source.ts";
 import { readAhead } from "../../src/hub/read-ahead.ts";
 import { blobSource, bufferSource, openUrlSource } from "../../src/hub/sources.ts";
+import { content, type RangeServer, sourceError, startRangeServer } from "./range-server.ts";
 
-const content = Uint8Array.from({ length: 10_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
-
-/** The error of a promise that must fail with a SourceError. */
-async function sourceError(promise: Promise<unknown>): Promise<SourceError> {
-  const error: unknown = await promise.then(
-    () => new Error("it did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SourceError)) throw new Error("no SourceError", { cause: error });
-  return error;
-}
-
-// --- a web server whose answers the tests choose ---
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
-let answer: Answer = answerRange({});
-let requests: string[] = [];
-
-/** Serves `content` by ranges; the options make it misbehave. */
-function answerRange(wrong: {
-  readonly status?: number;
-  readonly contentRange?: (start: number, end: number) => string | undefined;
-  readonly body?: (bytes: Uint8Array) => Uint8Array;
-  readonly headers?: Record<string, string>;
-}): Answer {
-  return (request, response) => {
-    const [start, end] = (/bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [])
-      .slice(1)
-      .map(Number);
-    const last = Math.min(end, content.length - 1);
-    const range = wrong.contentRange
-      ? wrong.contentRange(start, last)
-      : `bytes ${start}-${last}/${content.length}`;
-    response.writeHead(wrong.status ?? 206, {
-      ETag: '"one"',
-      ...(range === undefined ? {} : { "Content-Range": range }),
-      ...wrong.headers,
-    });
-    const bytes = content.subarray(start, last + 1);
-    response.end(wrong.body ? wrong.body(bytes) : bytes);
-  };
-}
-
-const server = createServer((request, response) => {
-  requests.push(String(request.headers.range));
-  answer(request, response);
-});
-let url = "";
-
+let server: RangeServer;
 beforeAll(async () => {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model.gguf`;
+  server = await startRangeServer();
 });
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
-afterEach(() => {
-  answer = answerRange({});
-  requests = [];
-});
-
-// --- files ---
+afterAll(() => server.stop());
 
 let folder = "";
 let path = "";
@@ -97,7 +37,7 @@ const kinds: Record<string, () => Promise<ByteSource>> = {
   "array buffer": async () => bufferSource(content.slice().buffer, "model.gguf"),
   blob: async () => blobSource(new Blob([content]), "model.gguf"),
   file: openedFile,
-  url: () => openUrlSource(url),
+  url: () => openUrlSource(server.url),
 };
 
 describe.each(Object.keys(kinds))("%s source", (kind) => {
@@ -178,123 +118,6 @@ describe("openFileSource", () => {
     expect((await sourceError(source.read(50, 100))).message).toContain("ended at 100 of 10000");
     await source.close();
     expect((await sourceError(source.read(0, 10))).message).toContain("could not be read");
-  });
-});
-
-describe("openUrlSource", () => {
-  it("asks for the size first, then reads ahead: neighbours share one request", async () => {
-    const source = await openUrlSource(url);
-    await source.read(0, 24);
-    await source.read(24, 5000);
-    await source.read(5024, 4976);
-    expect(requests).toEqual(["bytes=0-1", "bytes=0-9999"]);
-  });
-
-  it.each([
-    ["the whole file instead of a range", { status: 200 }, "does not support range requests"],
-    ["404", { status: 404 }, "answered 404: there is no such file"],
-    ["403", { status: 403 }, "needs a permission"],
-    ["416", { status: 416 }, "empty or shorter"],
-    ["503", { status: 503 }, "try again later"],
-    ["no Content-Range", { contentRange: () => undefined }, "Access-Control-Expose-Headers"],
-    ["another range", { contentRange: () => "bytes 5-9/10000" }, "to a request for bytes 0-1"],
-    ["an unknown size", { contentRange: () => "bytes 0-1/*" }, "bytes 0-1/*"],
-    ["a size under the range", { contentRange: () => "bytes 0-1/0" }, "bytes 0-1/0"],
-    ["too many bytes", { body: () => content }, "sent more than the 2 bytes"],
-    ["too few bytes", { body: () => new Uint8Array(0) }, "sent 0 of 2 bytes"],
-  ])("refuses %s", async (_, wrong, message) => {
-    answer = answerRange(wrong);
-    const error = await sourceError(openUrlSource(url));
-    expect(error.source).toBe(url);
-    expect(error.message).toContain(message);
-  });
-
-  it("refuses a file that changes between two requests", async () => {
-    const changes: Parameters<typeof answerRange>[0][] = [
-      { headers: { ETag: '"two"' } },
-      { contentRange: (start, end) => `bytes ${start}-${end}/10001` },
-    ];
-    for (const change of changes) {
-      answer = answerRange({});
-      const source = await openUrlSource(url);
-      answer = answerRange(change);
-      expect((await sourceError(source.read(0, 10))).message).toContain("changed on the server");
-    }
-  });
-
-  it("falls back to the date where there is no ETag", async () => {
-    const dated = (date: string): Answer => {
-      const ranged = answerRange({ headers: { "Last-Modified": date } });
-      return (request, response) => {
-        const writeHead = response.writeHead.bind(response);
-        response.writeHead = ((status: number, headers: Record<string, string>) => {
-          delete headers["ETag"];
-          return writeHead(status, headers);
-        }) as typeof response.writeHead;
-        ranged(request, response);
-      };
-    };
-    answer = dated("Mon, 01 Jan 2024 00:00:00 GMT");
-    const source = await openUrlSource(url);
-    expect(await source.read(0, 4)).toEqual(content.slice(0, 4));
-    const other = await openUrlSource(url);
-    answer = dated("Tue, 02 Jan 2024 00:00:00 GMT");
-    expect((await sourceError(other.read(0, 4))).message).toContain("changed on the server");
-  });
-
-  it("says how many bytes came before a connection broke, and works again afterwards", async () => {
-    const source = await openUrlSource(url);
-    answer = (_, response) => {
-      response.writeHead(206, {
-        ETag: '"one"',
-        "Content-Range": "bytes 0-9999/10000",
-        "Content-Length": "10000",
-      });
-      response.write(content.subarray(0, 100), () => response.destroy());
-    };
-    expect((await sourceError(source.read(0, 10_000))).message).toContain("could not be fetched");
-    answer = answerRange({});
-    expect(await source.read(0, 10_000)).toEqual(content);
-  });
-
-  it("gives up on a server that falls silent", async () => {
-    const source = await openUrlSource(url, { stallMs: 100 });
-    answer = (_, response) => {
-      response.writeHead(206, { ETag: '"one"', "Content-Range": "bytes 0-9999/10000" });
-      response.write(content.subarray(0, 100));
-    };
-    expect((await sourceError(source.read(0, 10_000))).message).toContain("sent nothing for 0.1 s");
-  });
-
-  it("stops a transfer when the signal is aborted", async () => {
-    const source = await openUrlSource(url);
-    const stop = new AbortController();
-    answer = (_, response) => {
-      response.writeHead(206, { ETag: '"one"', "Content-Range": "bytes 0-9999/10000" });
-      response.write(content.subarray(0, 100), () => stop.abort());
-    };
-    await expect(source.read(0, 10_000, stop.signal)).rejects.toHaveProperty("name", "AbortError");
-  });
-
-  it("says what to check when nobody answers", async () => {
-    const gone = createServer();
-    await new Promise<void>((resolve) => gone.listen(0, "127.0.0.1", resolve));
-    const { port } = gone.address() as AddressInfo;
-    await new Promise((resolve) => gone.close(resolve));
-    const error = await sourceError(openUrlSource(`http://127.0.0.1:${port}/model.gguf`));
-    expect(error.message).toContain("could not be fetched");
-    expect(error.message).toContain("check the address");
-    expect(await sourceError(openUrlSource("nonsense"))).toBeInstanceOf(SourceError);
-  });
-
-  it("uses the fetch that it is given", async () => {
-    let calls = 0;
-    const counting: typeof fetch = (input, init) => {
-      calls++;
-      return fetch(input, init);
-    };
-    await openUrlSource(new URL(url), { fetch: counting });
-    expect(calls).toBe(1);
   });
 });
 
