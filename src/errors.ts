@@ -73,18 +73,21 @@ export class DeviceLostError extends LlmError {
   readonly code = "device-lost";
   readonly reason: string;
   constructor(reason: string, message: string, options?: ErrorOptions) {
-    super(`the GPU device was lost (${reason}): ${message || "no message"}; load it again`, options);
+    super(
+      `the GPU device was lost (${reason}): ${message || "no message"}; load it again`,
+      options,
+    );
     this.reason = reason;
   }
 }
 
-/** A WGSL module or its pipeline was rejected, or a GPU command was invalid: a bug of ours. */
+/** A kernel was rejected, a GPU command was invalid, or results were not finite: our bug. */
 export class ShaderError extends LlmError {
   readonly code = "shader";
   readonly kernel: string;
   readonly diagnostics: readonly string[];
   constructor(kernel: string, diagnostics: readonly string[], options?: ErrorOptions) {
-    super(`kernel "${kernel}" did not compile:\n  ${diagnostics.join("\n  ")}`, options);
+    super(`kernel "${kernel}" failed:\n  ${diagnostics.join("\n  ")}`, options);
     this.kernel = kernel;
     this.diagnostics = diagnostics;
   }

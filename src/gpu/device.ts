@@ -1,4 +1,10 @@
-import { DeviceLostError, type LlmError, ShaderError, WebGpuUnavailableError } from "../errors.ts";
+import {
+  DeviceLostError,
+  GpuOutOfMemoryError,
+  type LlmError,
+  ShaderError,
+  WebGpuUnavailableError,
+} from "../errors.ts";
 import { BufferAllocator } from "./buffers.ts";
 import { KernelCache } from "./kernel.ts";
 
@@ -29,6 +35,13 @@ export interface GpuContext {
   readonly kernels: KernelCache;
   /** Throw what went wrong since the last call: a lost device, an invalid command. */
   throwIfFailed(): void;
+  /** Await something that a lost device rejects; throws what went wrong on the device instead. */
+  settled<T>(promise: Promise<T>): Promise<T>;
+  /**
+   * Run what allocates, and throw a GpuOutOfMemoryError if the device could not serve it. `bytes`
+   * is the size of the whole, for the message.
+   */
+  allocating<T>(label: string, bytes: number, allocate: () => T | Promise<T>): Promise<T>;
   /** Resolves when everything submitted so far is done. */
   idle(): Promise<void>;
   /** Free every buffer and the device. */
@@ -53,11 +66,25 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
     if (reason !== "destroyed") failure ??= new DeviceLostError(reason, message);
   });
   device.addEventListener("uncapturederror", ({ error }) => {
-    failure ??= new ShaderError("GPU command", [error.message]);
+    failure ??=
+      error instanceof GPUOutOfMemoryError
+        ? new GpuOutOfMemoryError("a buffer", 0, buffers.now.total, { cause: error })
+        : new ShaderError("GPU command", [error.message]);
   });
   const buffers = new BufferAllocator(device);
   const throwIfFailed = (): void => {
     if (failure !== undefined) throw failure;
+  };
+  const settled = async <T>(promise: Promise<T>): Promise<T> => {
+    try {
+      const value = await promise;
+      throwIfFailed();
+      return value;
+    } catch (error) {
+      // A rejection may come just before `device.lost` says why.
+      if (failure === undefined) await Promise.race([device.lost, delay(100)]);
+      throw failure ?? error;
+    }
   };
   return {
     device,
@@ -68,15 +95,25 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
     buffers,
     kernels: new KernelCache(device),
     throwIfFailed,
-    async idle() {
-      await device.queue.onSubmittedWorkDone();
-      throwIfFailed();
+    settled,
+    async allocating(label, bytes, allocate) {
+      device.pushErrorScope("out-of-memory");
+      const [outcome] = await Promise.allSettled([(async () => allocate())()]);
+      const failed = await settled(device.popErrorScope());
+      if (failed !== null) throw new GpuOutOfMemoryError(label, bytes, buffers.now.total);
+      if (outcome.status === "rejected") throw outcome.reason;
+      return outcome.value;
     },
+    idle: () => settled(device.queue.onSubmittedWorkDone()),
     destroy() {
       buffers.destroyAll();
       device.destroy();
     },
   };
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
@@ -104,7 +141,7 @@ async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
 }
 
 /** Lavapipe and SwiftShader: their descriptions name a rasteriser that runs on the CPU. */
-function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
+export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(text);
 }

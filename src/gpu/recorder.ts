@@ -77,7 +77,7 @@ export class Recorder implements DispatchList {
   /** Submit what was recorded and start anew. `after` may add copies to the same submit. */
   submit(after?: (encoder: GPUCommandEncoder) => void): void {
     this.upload();
-    this.replay(after);
+    this.replay(1, after);
     this.clear();
   }
 
@@ -87,14 +87,16 @@ export class Recorder implements DispatchList {
     if (bytes > 0) this.#device.queue.writeBuffer(this.#uniform, 0, this.#params.buffer, 0, bytes);
   }
 
-  /** Submit the recorded dispatches and keep them, so that they can be replayed unchanged. */
-  replay(after?: (encoder: GPUCommandEncoder) => void): void {
+  /** Submit the recorded dispatches `times` times over, and keep them to be replayed again. */
+  replay(times: number, after?: (encoder: GPUCommandEncoder) => void): void {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const { pipeline, bindGroup, paramsOffset, workgroups } of this.#commands) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup, [paramsOffset]);
-      pass.dispatchWorkgroups(...workgroups);
+    for (let i = 0; i < times; i++) {
+      for (const { pipeline, bindGroup, paramsOffset, workgroups } of this.#commands) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup, [paramsOffset]);
+        pass.dispatchWorkgroups(...workgroups);
+      }
     }
     pass.end();
     after?.(encoder);

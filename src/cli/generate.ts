@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { type ChatMessage, type GenerateOptions, SourceError } from "../index.ts";
+import { type Args, readArgs, UsageError } from "./args.ts";
+import { withEngine } from "./engine.ts";
+import { MODEL_OPTIONS } from "./model.ts";
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  prompt: { type: "string" },
+  "prompt-file": { type: "string" },
+  raw: { type: "boolean" },
+  "max-tokens": { type: "string" },
+  stop: { type: "string", multiple: true },
+  temperature: { type: "string" },
+  "top-k": { type: "string" },
+  "top-p": { type: "string" },
+  "min-p": { type: "string" },
+  "repetition-penalty": { type: "string" },
+  seed: { type: "string" },
+} as const;
+
+/** `ziggurat generate`: stream an answer, or print everything about it as JSON. */
+export async function generate(argv: readonly string[]): Promise<void> {
+  const args = readArgs(argv, OPTIONS);
+  const text = await promptText(args);
+  const prompt: string | ChatMessage[] = args.flag("raw")
+    ? text
+    : [{ role: "user", content: text }];
+  const options = generateOptions(args);
+  await withEngine(args, async (engine, signal) => {
+    const generation = engine.generate(prompt, { ...options, signal });
+    if (!args.flag("json")) {
+      for await (const piece of generation) process.stdout.write(piece.text);
+      process.stdout.write("\n");
+      return;
+    }
+    const adapter = engine.adapter;
+    process.stdout.write(`${JSON.stringify({ ...(await generation.result), adapter })}\n`);
+  });
+}
+
+async function promptText(args: Args): Promise<string> {
+  const [text, file] = [args.text("prompt"), args.text("prompt-file")];
+  if ((text === undefined) === (file === undefined)) {
+    throw new UsageError("give --prompt or --prompt-file, one of them");
+  }
+  return text ?? readText(file as string);
+}
+
+/** A text file as a string. @throws SourceError */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new SourceError(path, `cannot be read (${message}); check the path`, { cause });
+  }
+}
+
+function generateOptions(args: Args): GenerateOptions {
+  const numbers = {
+    maxTokens: args.number("max-tokens"),
+    temperature: args.number("temperature"),
+    topK: args.number("top-k"),
+    topP: args.number("top-p"),
+    minP: args.number("min-p"),
+    repetitionPenalty: args.number("repetition-penalty"),
+    seed: args.number("seed"),
+  };
+  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(given), stop: args.all("stop") };
+}

@@ -1,0 +1,52 @@
+import { kvRowBytes } from "../cache/kv-cache.ts";
+import { readGguf } from "../formats/gguf.ts";
+import { planarBytes, planarLayout } from "../formats/planar.ts";
+import type { TensorInfo } from "../formats/gguf-tensors.ts";
+import { readModelConfig } from "../model/config.ts";
+import { readArgs } from "./args.ts";
+import { kvDtype, MODEL_OPTIONS, openModel } from "./model.ts";
+
+/** `ziggurat inspect`: what a model file holds and what it costs on the GPU, without a GPU. */
+export async function inspect(argv: readonly string[]): Promise<void> {
+  const args = readArgs(argv, MODEL_OPTIONS);
+  const { kvDtype: dtype = "f16" } = kvDtype(args.text("kv-dtype"));
+  const source = await openModel(args.required("model"));
+  const file = await readGguf(source);
+  const config = readModelConfig(file);
+  const tensors = [...file.tensors.values()].map((info) => ({
+    name: info.name,
+    type: info.type,
+    shape: info.shape,
+    fileBytes: info.bytes,
+    gpuBytes: gpuBytes(info),
+  }));
+  const { numLayers, numKvHeads, headDim } = config;
+  const rows = 2 * numLayers * numKvHeads;
+  const summary = {
+    config,
+    ggufVersion: file.version,
+    fileBytes: source.size,
+    gpuWeightBytes: tensors.reduce((sum, tensor) => sum + tensor.gpuBytes, 0),
+    kvBytesPerToken: rows * kvRowBytes({ numLayers, numKvHeads, headDim, dtype }),
+    kvDtype: dtype,
+    tensors,
+  };
+  if (args.flag("json")) {
+    process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return;
+  }
+  for (const [name, value] of Object.entries({ ...config, ...summary })) {
+    if (typeof value !== "object") process.stdout.write(`${name}: ${value}\n`);
+  }
+  for (const { name, type, shape, gpuBytes: bytes } of tensors) {
+    process.stdout.write(`${name}  ${type}  [${shape.join(", ")}]  ${bytes} bytes on the GPU\n`);
+  }
+}
+
+/** Norms and biases stay f32; matrices take their planar layout. */
+function gpuBytes({ type, shape }: TensorInfo): number {
+  const [rows = 0, cols] = shape;
+  if (cols === undefined) return rows * 4;
+  const { quantBytes, scaleBytes } = planarBytes(planarLayout(type), rows, cols);
+  return quantBytes + scaleBytes;
+}

@@ -1,0 +1,54 @@
+import { LlmError } from "../index.ts";
+import { UsageError } from "./args.ts";
+import { bench } from "./bench.ts";
+import { generate } from "./generate.ts";
+import { inspect } from "./inspect.ts";
+import { score } from "./score.ts";
+
+const COMMANDS: Readonly<Record<string, (argv: readonly string[]) => Promise<void>>> = {
+  generate,
+  score,
+  inspect,
+  bench,
+};
+
+const HELP = `ziggurat: language models on WebGPU, with a compressed KV cache
+
+  ziggurat generate --model M (--prompt S | --prompt-file F) [--raw] [--json]
+      [--max-tokens N] [--stop S]... [--temperature T] [--top-k N] [--top-p P]
+      [--min-p P] [--repetition-penalty R] [--seed N] [--kv-dtype f16|f32]
+  ziggurat score --model M --text-file F --context N [--json] [--kv-dtype f16|f32]
+  ziggurat inspect --model M [--json]
+  ziggurat bench [--model M] [--shape smollm2-135m|llama-1b|llama-8b] [--json F]
+
+M is the path of a GGUF file, a URL, or a hub id such as owner/repository/file.gguf.
+--raw skips the chat template. Exit codes: 0 done, 1 failed, 2 wrong usage.
+`;
+
+/** The `ziggurat` command. Returns the exit code; errors go to stderr in one sentence. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [name = "--help", ...rest] = argv;
+  if (name === "--help" || name === "-h") {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  try {
+    const command = COMMANDS[name];
+    if (command === undefined) throw new UsageError(`there is no command "${name}"`);
+    await command(rest);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`ziggurat: ${error.message}; see ziggurat --help\n`);
+      return 2;
+    }
+    const known = error instanceof LlmError || (error as Error)?.name === "AbortError";
+    process.stderr.write(`ziggurat: ${known ? (error as Error).message : stackOf(error)}\n`);
+    return 1;
+  }
+}
+
+/** Anything but our own errors is a bug: show where it came from. */
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

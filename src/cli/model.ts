@@ -1,0 +1,36 @@
+import type { ByteSource } from "../index.ts";
+import { openUrlSource } from "../index.ts";
+import { UsageError } from "./args.ts";
+import { openFileSource } from "./file-source.ts";
+
+/** Options that every command with a model has. */
+export const MODEL_OPTIONS = {
+  model: { type: "string" },
+  "kv-dtype": { type: "string" },
+  json: { type: "boolean" },
+} as const;
+
+/** `owner/repository/path.gguf`, with an optional `@revision` after the repository. */
+const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?\/([\w./-]+\.gguf)$/;
+
+/** Open a model by path, URL or hub id; a path that exists wins over a hub id. */
+export async function openModel(model: string): Promise<ByteSource> {
+  if (/^https?:\/\//.test(model)) return openUrlSource(model);
+  const hub = HUB_ID.exec(model);
+  try {
+    return await openFileSource(model);
+  } catch (error) {
+    if (hub === null) throw error;
+  }
+  const [, repository, revision = "main", path] = hub;
+  return openUrlSource(`https://huggingface.co/${repository}/resolve/${revision}/${path}`);
+}
+
+/** `--kv-dtype`, as the engine takes it. */
+export function kvDtype(value: string | undefined): { kvDtype?: "f16" | "f32" } {
+  if (value === undefined) return {};
+  if (value !== "f16" && value !== "f32") {
+    throw new UsageError(`--kv-dtype wants f16 or f32, got "${value}"`);
+  }
+  return { kvDtype: value };
+}

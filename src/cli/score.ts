@@ -1,0 +1,30 @@
+import { readArgs, UsageError } from "./args.ts";
+import { withEngine } from "./engine.ts";
+import { readText } from "./generate.ts";
+import { MODEL_OPTIONS } from "./model.ts";
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  "text-file": { type: "string" },
+  context: { type: "string" },
+} as const;
+
+/** `ziggurat score`: log-probabilities of a text's tokens after a context. */
+export async function score(argv: readonly string[]): Promise<void> {
+  const args = readArgs(argv, OPTIONS);
+  const contextTokens = args.number("context");
+  if (contextTokens === undefined) throw new UsageError("--context is required");
+  const text = await readText(args.required("text-file"));
+  const result = await withEngine(args, (engine, signal) =>
+    engine.score(text, { contextTokens, signal }),
+  );
+  if (args.flag("json")) {
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+    return;
+  }
+  const { logprobs, nll, perplexity } = result;
+  process.stdout.write(
+    `${logprobs.length} tokens after ${contextTokens}: ` +
+      `${nll.toFixed(4)} nats per token, perplexity ${perplexity.toFixed(3)}\n`,
+  );
+}

@@ -1,0 +1,128 @@
+import { InvalidOptionError } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { adapterSummary } from "./adapter-summary.ts";
+import { DecodeLoop } from "./decode-loop.ts";
+import { Decoder } from "./decoder.ts";
+import { generate, promptTokens } from "./generate.ts";
+import { GenerationStream } from "./generation.ts";
+import { memoryReport } from "./memory.ts";
+import type { Runtime } from "./runtime.ts";
+import { score } from "./score.ts";
+import type {
+  AdapterSummary,
+  Engine,
+  GenerateOptions,
+  GenerateResult,
+  Generation,
+  MemoryReport,
+  Piece,
+  ScoreOptions,
+  ScoreResult,
+} from "./types.ts";
+
+/** An engine on this machine's own GPU. */
+export class LocalEngine implements Engine {
+  readonly adapter: AdapterSummary;
+  readonly #runtime: Runtime;
+  readonly #tokenizer: Tokenizer;
+  readonly #decoder: Decoder;
+  readonly #loop: DecodeLoop;
+  readonly #destroyed = new AbortController();
+  /** Ends the call that runs, and settles when it has let go of the GPU. */
+  #stopRunning: (() => Promise<unknown>) | undefined;
+
+  constructor(runtime: Runtime, tokenizer: Tokenizer) {
+    this.#runtime = runtime;
+    this.#tokenizer = tokenizer;
+    this.#decoder = new Decoder(runtime);
+    this.#loop = new DecodeLoop(runtime.gpu);
+    this.adapter = adapterSummary(runtime.gpu);
+  }
+
+  get config(): ModelConfig {
+    return this.#runtime.config;
+  }
+
+  get kernelChoices(): Readonly<Record<string, string>> {
+    return { linear: JSON.stringify(this.#runtime.linear.choice) };
+  }
+
+  get dispatchesPerToken(): number {
+    return this.#decoder.dispatches;
+  }
+
+  generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    return new GenerationStream(this.#generate(prompt, options));
+  }
+
+  async *#generate(
+    prompt: string | readonly ChatMessage[],
+    options: GenerateOptions,
+  ): AsyncGenerator<Piece, GenerateResult> {
+    const pieces = generate(
+      {
+        runtime: this.#runtime,
+        tokenizer: this.#tokenizer,
+        decoder: this.#decoder,
+        loop: this.#loop,
+      },
+      prompt,
+      { ...options, signal: this.#untilDestroyed(options.signal) },
+    );
+    this.#checkIdle();
+    this.#stopRunning = () => pieces.return(undefined as never);
+    try {
+      return yield* pieces;
+    } finally {
+      this.#stopRunning = undefined;
+    }
+  }
+
+  async score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult> {
+    const tokenIds =
+      typeof text === "string" ? promptTokens(this.#tokenizer, text) : this.#checkedIds(text);
+    const signal = this.#untilDestroyed(options.signal);
+    this.#checkIdle();
+    const result = score(this.#runtime, tokenIds, { ...options, signal });
+    this.#stopRunning = () => result;
+    try {
+      return await result;
+    } finally {
+      this.#stopRunning = undefined;
+    }
+  }
+
+  memory(): MemoryReport {
+    return memoryReport(this.#runtime.gpu.buffers, this.#runtime.cache);
+  }
+
+  async destroy(): Promise<void> {
+    this.#destroyed.abort(new DOMException("the engine was destroyed", "AbortError"));
+    await this.#stopRunning?.().catch(() => {});
+    this.#runtime.gpu.destroy();
+  }
+
+  /** @throws InvalidOptionError while another call runs; what failed on the device before. */
+  #checkIdle(): void {
+    if (this.#stopRunning !== undefined) {
+      throw new InvalidOptionError("engine", "a second call", "called when the first has ended");
+    }
+    this.#runtime.gpu.throwIfFailed();
+  }
+
+  #untilDestroyed(signal: AbortSignal | undefined): AbortSignal {
+    const signals = [this.#destroyed.signal];
+    return AbortSignal.any(signal === undefined ? signals : [...signals, signal]);
+  }
+
+  #checkedIds(ids: readonly number[]): Uint32Array<ArrayBuffer> {
+    const { vocabSize } = this.#runtime.config;
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) {
+      throw new InvalidOptionError("token id", wrong, `from 0 to ${vocabSize - 1}`);
+    }
+    return Uint32Array.from(ids);
+  }
+}

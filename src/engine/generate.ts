@@ -1,0 +1,177 @@
+import { ContextLengthError, InvalidOptionError, ShaderError } from "../errors.ts";
+import { resolveSampling } from "../sampling/options.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+import { StreamingDetokenizer } from "../text/detokenizer.ts";
+import { StopStrings } from "../text/stop-strings.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { DecodeLoop } from "./decode-loop.ts";
+import type { Decoder } from "./decoder.ts";
+import { memoryReport } from "./memory.ts";
+import { prefill } from "./prefill.ts";
+import type { Runtime } from "./runtime.ts";
+import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
+import type {
+  FinishReason,
+  GenerateOptions,
+  GenerateResult,
+  GenerateTimings,
+  Piece,
+} from "./types.ts";
+
+const DEFAULT_MAX_TOKENS = 512;
+
+/** What an answer is made with. */
+export interface Generator {
+  readonly runtime: Runtime;
+  readonly tokenizer: Tokenizer;
+  readonly decoder: Decoder;
+  readonly loop: DecodeLoop;
+}
+
+/** Token ids of a prompt: a raw text as it is, a conversation through the chat template. */
+export function promptTokens(
+  tokenizer: Tokenizer,
+  prompt: string | readonly ChatMessage[],
+): Uint32Array<ArrayBuffer> {
+  if (typeof prompt !== "string") {
+    return Uint32Array.from(tokenizer.encodeChat(prompt, { addGenerationPrompt: true }));
+  }
+  const ids = tokenizer.encode(prompt);
+  const { addBos, bosTokenId } = tokenizer;
+  const start = addBos && bosTokenId !== undefined ? [bosTokenId] : [];
+  return Uint32Array.from([...start, ...ids]);
+}
+
+/** Answer a prompt, piece by piece; the cache is started anew. */
+export async function* generate(
+  { runtime, tokenizer, decoder, loop }: Generator,
+  prompt: string | readonly ChatMessage[],
+  options: GenerateOptions,
+): AsyncGenerator<Piece, GenerateResult> {
+  const started = performance.now();
+  const { signal, stop = [] } = options;
+  signal?.throwIfAborted();
+  const sampling = resolveSampling(options);
+  checkStop(stop);
+  const { sampler, cache, gpu, config } = runtime;
+  const promptTokenIds = promptTokens(tokenizer, prompt);
+  const maxTokens = tokensToGenerate(promptTokenIds.length, options, config.contextLength);
+
+  cache.clear();
+  await sampler.prepare(sampling);
+  decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
+  const lastRow = promptTokenIds.length - 1;
+  await prefill(
+    runtime,
+    promptTokenIds,
+    async ({ recorder, hidden, submit }) => {
+      decoder.recordFirst(recorder, hidden, lastRow, sampling);
+      await submit();
+    },
+    { signal, onProgress: options.onPrefill },
+  );
+  const prefilled = performance.now();
+  decoder.record(sampling);
+
+  const tokenIds: number[] = [];
+  const detokenizer = new StreamingDetokenizer(tokenizer);
+  const stops = new StopStrings(stop);
+  const promptLength = cache.length;
+  const steps = decoder.steps(sampling);
+  let [text, firstAt, lastAt] = ["", prefilled, prefilled];
+  let finishReason: FinishReason = "length";
+  try {
+    for await (const group of loop.run(steps, maxTokens)) {
+      signal?.throwIfAborted();
+      lastAt = performance.now();
+      if (tokenIds.length === 0) firstAt = lastAt;
+      const ids = takeUntilStop(group, tokenizer.eosTokenIds);
+      tokenIds.push(...ids);
+      let piece = stops.push(ids.map((id) => detokenizer.push(id)).join(""));
+      if (ids.length < group.length || stops.found) finishReason = "stop";
+      const ended = finishReason === "stop" || tokenIds.length === maxTokens;
+      if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
+      text += piece;
+      if (piece !== "" || ids.length > 0) yield { text: piece, tokenIds: ids };
+      if (ended) break;
+    }
+  } finally {
+    // Every token but perhaps the last one has its row; rows of overshot steps are dropped.
+    cache.truncate(promptLength + Math.min(tokenIds.length, steps.submitted()));
+  }
+  const memory = memoryReport(gpu.buffers, cache);
+  const timings = timingsOf({
+    prefillTokens: promptTokenIds.length,
+    decodeTokens: tokenIds.length,
+    started,
+    prefilled,
+    firstAt,
+    lastAt,
+  });
+  return {
+    text,
+    tokenIds,
+    promptTokenIds: [...promptTokenIds],
+    finishReason,
+    timings,
+    memory,
+  };
+}
+
+/** @throws ShaderError when the logits were not finite. */
+function takeUntilStop(group: Uint32Array, stopIds: ReadonlySet<number>): number[] {
+  if (group.includes(TOKEN_UNSOUND)) {
+    throw new ShaderError("sampling", ["the model's logits are not finite on this GPU"]);
+  }
+  const end = group.findIndex((id) => id === TOKEN_SKIPPED || stopIds.has(id));
+  return [...(end < 0 ? group : group.subarray(0, end))];
+}
+
+/** @throws InvalidOptionError, ContextLengthError */
+function tokensToGenerate(
+  promptLength: number,
+  { maxTokens }: GenerateOptions,
+  contextLength: number,
+): number {
+  if (promptLength === 0) throw new InvalidOptionError("prompt", "no tokens", "not empty");
+  if (promptLength >= contextLength) {
+    throw new ContextLengthError(promptLength + 1, contextLength, "the prompt and one new token");
+  }
+  const room = contextLength - promptLength;
+  if (maxTokens === undefined) return Math.min(DEFAULT_MAX_TOKENS, room);
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+    throw new InvalidOptionError("maxTokens", maxTokens, "a whole number of at least 1");
+  }
+  if (maxTokens > room) {
+    const what = `the prompt (${promptLength} tokens) with maxTokens ${maxTokens}`;
+    throw new ContextLengthError(promptLength + maxTokens, contextLength, what);
+  }
+  return maxTokens;
+}
+
+function checkStop(stop: readonly string[]): void {
+  const wrong = stop.find((text) => typeof text !== "string" || text === "");
+  if (wrong !== undefined) throw new InvalidOptionError("stop", wrong, "texts that are not empty");
+}
+
+function timingsOf(t: {
+  readonly prefillTokens: number;
+  readonly decodeTokens: number;
+  readonly started: number;
+  readonly prefilled: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}): GenerateTimings {
+  const prefillMs = t.prefilled - t.started;
+  const decodeTokens = Math.max(t.decodeTokens - 1, 0); // the first one belongs to the prefill
+  const decodeMs = t.lastAt - t.firstAt;
+  return {
+    prefillTokens: t.prefillTokens,
+    prefillMs,
+    prefillTokensPerSecond: (1000 * t.prefillTokens) / prefillMs,
+    decodeTokens,
+    decodeMs,
+    decodeTokensPerSecond: decodeMs > 0 ? (1000 * decodeTokens) / decodeMs : 0,
+    timeToFirstTokenMs: t.firstAt - t.started,
+  };
+}

@@ -1,0 +1,51 @@
+import { InvalidOptionError } from "../errors.ts";
+import { readGguf } from "../formats/gguf.ts";
+import { openGpu } from "../gpu/device.ts";
+import { readModelConfig } from "../model/config.ts";
+import { createTokenizer } from "../text/tokenizer.ts";
+import { LocalEngine } from "./engine.ts";
+import { type ModelSource, openSource } from "./open-source.ts";
+import { createRuntime } from "./runtime.ts";
+import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
+
+/**
+ * Open a model file, stream its weights to the GPU and compile the kernels.
+ * @throws SourceError, ModelFormatError, UnsupportedModelError for the file;
+ * WebGpuUnavailableError, UnsupportedDeviceError, GpuOutOfMemoryError, DeviceLostError for the GPU;
+ * the signal's reason when aborted. Nothing stays allocated on the GPU when this throws.
+ */
+export async function loadEngine(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
+  const { signal, onProgress, cache: { kvDtype = "f16" } = {} } = options;
+  if (kvDtype !== "f16" && kvDtype !== "f32") {
+    throw new InvalidOptionError("cache.kvDtype", kvDtype, '"f16" or "f32"');
+  }
+  signal?.throwIfAborted();
+  const bytes = await openSource(source, signal);
+  const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
+    onProgress?.({ stage, loadedBytes, totalBytes: bytes.size });
+  report("open", 0);
+  const file = await readGguf(bytes, signal);
+  const config = readModelConfig(file);
+  const tokenizer = createTokenizer(file.metadata, file.name);
+  const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
+  try {
+    let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
+    const headerBytes = loaded;
+    const onBytes = (tensorBytes: number): void => {
+      loaded = headerBytes + tensorBytes;
+      report("weights", loaded);
+    };
+    onBytes(0);
+    const runtime = await gpu.allocating(`weights of ${file.name}`, bytes.size, () =>
+      createRuntime(gpu, bytes, file, config, { kvDtype, signal, onBytes }),
+    );
+    report("compile", bytes.size);
+    const engine = new LocalEngine(runtime, tokenizer);
+    await gpu.idle();
+    report("ready", bytes.size);
+    return engine;
+  } catch (error) {
+    gpu.destroy();
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+import { type KvDtype, KvCache } from "../cache/kv-cache.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import type { GgufFile } from "../formats/gguf.ts";
+import type { GpuContext } from "../gpu/device.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import { Attention } from "../model/attention.ts";
+import { architectureOf, type ModelConfig } from "../model/config.ts";
+import { createEmbed, type Embed } from "../model/embed.ts";
+import type { Activations } from "../model/forward.ts";
+import { modelLayouts } from "../model/layouts.ts";
+import { createLinear, type Linear } from "../model/linear.ts";
+import { ropeFrequencies } from "../model/rope.ts";
+import { loadRopeFactors, loadWeights, type ModelWeights } from "../model/weights.ts";
+import { createSampler, type Sampler } from "./sampler.ts";
+
+/** Everything of a loaded model that lives on the GPU, ready to run. */
+export interface Runtime {
+  readonly gpu: GpuContext;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+  readonly linear: Linear;
+  readonly embed: Embed;
+  readonly attention: Attention;
+  readonly sampler: Sampler;
+  readonly cache: KvCache;
+  /** `u32[16]`: token, position, step, done (shaders/shared/state.wgsl). */
+  readonly state: GPUBuffer;
+}
+
+/** Words of the state buffer, by name. */
+export const STATE_WORDS = { token: 0, position: 1, step: 2, done: 3, total: 16 } as const;
+
+export interface RuntimeOptions {
+  readonly kvDtype: KvDtype;
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** Stream the weights to the GPU while the kernels compile. */
+export async function createRuntime(
+  gpu: GpuContext,
+  source: ByteSource,
+  file: GgufFile,
+  config: ModelConfig,
+  options: RuntimeOptions,
+): Promise<Runtime> {
+  const { numLayers, numHeads, numKvHeads, headDim } = config;
+  const { kvDtype, signal, onBytes } = options;
+  const factors = await loadRopeFactors(source, file, config, signal);
+  const layouts = modelLayouts(file, config);
+  const shape = {
+    numHeads,
+    numKvHeads,
+    headDim,
+    kvDtype,
+    ropeStyle: architectureOf(config).ropeStyle,
+    ropeFrequencies: ropeFrequencies({
+      theta: config.ropeTheta,
+      dim: config.ropeDim,
+      scale: config.ropeScale,
+      ...(factors === undefined ? {} : { factors }),
+    }),
+  };
+  const [weights, linear, embed, attention, sampler] = await Promise.all([
+    loadWeights(gpu, source, file, config, { signal, onBytes }),
+    createLinear(gpu, layouts.linear),
+    createEmbed(gpu, layouts.embedding),
+    Attention.create(gpu, shape),
+    createSampler(gpu, config),
+  ]);
+  const cacheShape = { numLayers, numKvHeads, headDim, dtype: kvDtype };
+  const cache = new KvCache(gpu.device, gpu.buffers, cacheShape);
+  const state = gpu.buffers.create({
+    label: "decode state",
+    purpose: "activations",
+    bytes: STATE_WORDS.total * 4,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+  });
+  return { gpu, config, weights, linear, embed, attention, sampler, cache, state };
+}
+
+/** Activations for a forward over `tokens` tokens, at most `chunk` of them in work at a time. */
+export function createActivations(
+  gpu: GpuContext,
+  config: ModelConfig,
+  tokens: number,
+  chunk: number,
+  label: string,
+): Activations & { destroy(): void } {
+  const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize } = config;
+  const made: GPUBuffer[] = [];
+  const create = (name: string, rows: number, width: number): GPUBuffer => {
+    const buffer = gpu.buffers.create({
+      label: `${label} ${name}`,
+      purpose: "activations",
+      bytes: rows * width * 4,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+    });
+    made.push(buffer);
+    return buffer;
+  };
+  return {
+    hidden: create("hidden states", tokens, hiddenSize),
+    qkv: create("queries, keys, values", chunk, (numHeads + 2 * numKvHeads) * headDim),
+    attended: create("attention output", chunk, numHeads * headDim),
+    gated: create("gated", chunk, intermediateSize),
+    destroy() {
+      for (const buffer of made) gpu.buffers.destroy(buffer);
+    },
+  };
+}
+
+/** A recorder whose submits hold up to `capacity` dispatches. */
+export function createRecorder({ gpu }: Runtime, capacity: number, label: string): Recorder {
+  return new Recorder(gpu.device, gpu.buffers, capacity, label);
+}

@@ -1,0 +1,156 @@
+import type { KvDtype } from "../cache/kv-cache.ts";
+import type { BufferPurpose } from "../gpu/buffers.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { SamplingOptions } from "../sampling/options.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+
+/** How far loading has come. Bytes count what was read of the model file. */
+export interface LoadProgress {
+  /** `open`: header and tokenizer; `weights`: streaming to the GPU; `compile`: kernels. */
+  readonly stage: "open" | "weights" | "compile" | "ready";
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface LoadOptions {
+  /** Where WebGPU comes from; by default `navigator.gpu`. */
+  readonly gpu?: GPU;
+  readonly cache?: { readonly kvDtype?: KvDtype };
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** How far reading the prompt has come, in tokens of work over all layers. */
+export interface PrefillProgress {
+  /** Prompt tokens, scaled by the share of the layers that is done. */
+  readonly doneTokens: number;
+  readonly totalTokens: number;
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Most tokens to generate; by default 512, or less where the context ends. */
+  readonly maxTokens?: number;
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly onPrefill?: (progress: PrefillProgress) => void;
+}
+
+/** A piece of the answer: whole characters, as many tokens as one read-back brought. */
+export interface Piece {
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+}
+
+export type FinishReason = "stop" | "length";
+
+/** Wall time, and rates that leave out loading and (for decode) the first token. */
+export interface GenerateTimings {
+  readonly prefillTokens: number;
+  readonly prefillMs: number;
+  readonly prefillTokensPerSecond: number;
+  readonly decodeTokens: number;
+  readonly decodeMs: number;
+  readonly decodeTokensPerSecond: number;
+  /** From the call to the first piece. */
+  readonly timeToFirstTokenMs: number;
+}
+
+export interface GenerateResult {
+  readonly text: string;
+  /** Generated tokens, the stop token not included. */
+  readonly tokenIds: readonly number[];
+  readonly promptTokenIds: readonly number[];
+  readonly finishReason: FinishReason;
+  readonly timings: GenerateTimings;
+  readonly memory: MemoryReport;
+}
+
+/** An answer in the making: iterate over its pieces, or await its result. */
+export interface Generation extends AsyncIterable<Piece> {
+  /** Settles when the answer is complete; rejects as the iteration does. */
+  readonly result: Promise<GenerateResult>;
+}
+
+export interface ScoreOptions {
+  /** Tokens that are only read; log-probabilities start with the token at this index (>= 1). */
+  readonly contextTokens: number;
+  readonly signal?: AbortSignal;
+  readonly onPrefill?: (progress: PrefillProgress) => void;
+}
+
+export interface ScoreResult {
+  readonly tokenIds: readonly number[];
+  /** Natural log-probability of each token from index `contextTokens` on. */
+  readonly logprobs: readonly number[];
+  /** Mean negative log-likelihood, in nats per token. */
+  readonly nll: number;
+  readonly perplexity: number;
+  readonly memory: MemoryReport;
+}
+
+/** Cache rows and bytes of one layer. */
+export interface LayerMemory {
+  /** Rows allocated per KV head. */
+  readonly capacity: number;
+  /** Rows in use per KV head. */
+  readonly length: number;
+  /** Bytes allocated for keys and values. */
+  readonly bytes: number;
+}
+
+/** GPU bytes by purpose: a view of the one ledger (design section 6 says what counts as kv). */
+export interface MemoryReport {
+  readonly weights: number;
+  readonly kv: {
+    readonly allocated: number;
+    /** What policy `full` would have allocated for the tokens seen so far, same dtype. */
+    readonly full: number;
+    readonly saved: number;
+    readonly peak: number;
+    readonly layers: readonly LayerMemory[];
+  };
+  readonly activations: number;
+  readonly staging: number;
+  readonly uniforms: number;
+  readonly total: number;
+  readonly peak: number;
+  /** Most bytes of each purpose at one time, each on its own. */
+  readonly peaks: Readonly<Record<BufferPurpose, number>>;
+}
+
+/** The GPU that the engine runs on. */
+export interface AdapterSummary {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly isSoftware: boolean;
+  readonly features: readonly string[];
+  readonly maxBufferSize: number;
+  readonly maxStorageBufferBindingSize: number;
+  /** 0 where the browser does not say. */
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+}
+
+/** A loaded model, ready to answer. One call runs at a time; a second one is refused. */
+export interface Engine {
+  readonly config: ModelConfig;
+  readonly adapter: AdapterSummary;
+  /** The kernel variants that were chosen for this adapter, by role. */
+  readonly kernelChoices: Readonly<Record<string, string>>;
+  /** Dispatches of one decode step. */
+  readonly dispatchesPerToken: number;
+  /**
+   * Answer a conversation (through the model's chat template), or continue a raw text.
+   * @throws InvalidOptionError, ContextLengthError, ChatTemplateError, DeviceLostError,
+   * GpuOutOfMemoryError; the signal's reason when it is aborted.
+   */
+  generate(prompt: string | readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
+  score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
+  memory(): MemoryReport;
+  /** Free everything on the GPU; the ledger is at zero afterwards. */
+  destroy(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+/** The public API of Ziggurat: re-exports only. */
+export * from "./errors.ts";
+export { loadEngine } from "./engine/load.ts";
+export type { ModelSource } from "./engine/open-source.ts";
+export type * from "./engine/types.ts";
+export type { ByteSource } from "./formats/byte-source.ts";
+export { isSoftwareAdapter } from "./gpu/device.ts";
+export { blobSource, bufferSource, openUrlSource } from "./hub/sources.ts";
+export type { ModelConfig } from "./model/config.ts";
+export type { KvDtype } from "./cache/kv-cache.ts";
+export type { SamplingOptions } from "./sampling/options.ts";
+export type { ChatMessage } from "./text/chat-template.ts";

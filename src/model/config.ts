@@ -1,0 +1,121 @@
+import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
+import type { GgufFile } from "../formats/gguf.ts";
+import { getFloat, getString, getUint } from "../formats/metadata.ts";
+import { ARCHITECTURES, type Architecture } from "./architectures.ts";
+
+/** The shape of a decoder; field names as Hugging Face has them, in camel case. */
+export interface ModelConfig {
+  /** `general.name` of the file, or its file name. */
+  readonly name: string;
+  /** A key of `ARCHITECTURES`. */
+  readonly architecture: string;
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabSize: number;
+  /** Most positions that the model was trained for. */
+  readonly contextLength: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  /** Leading dimensions of a head that RoPE rotates. */
+  readonly ropeDim: number;
+  /** Positions are divided by this (linear RoPE scaling); 1 where there is none. */
+  readonly ropeScale: number;
+}
+
+/** Head sizes that the attention kernels are built for: multiples of 32 up to this. */
+const MAX_HEAD_DIM = 256;
+
+/**
+ * Read the shape of a model from GGUF metadata.
+ * @throws UnsupportedModelError for an architecture or a RoPE scaling that is not built in,
+ * ModelFormatError where the numbers are missing or contradict each other.
+ */
+export function readModelConfig(file: GgufFile): ModelConfig {
+  const architecture = getString(file, "general.architecture");
+  if (!Object.hasOwn(ARCHITECTURES, architecture)) {
+    throw new UnsupportedModelError(`architecture "${architecture}"`, Object.keys(ARCHITECTURES));
+  }
+  const key = (name: string): string => `${architecture}.${name}`;
+  const count = (name: string, max: number, fallback?: number): number => {
+    const value = getUint(file, key(name), fallback ?? -1);
+    if (value < 1 || value > max) {
+      throw new ModelFormatError(file.name, key(name), `from 1 to ${max}`, String(value));
+    }
+    return value;
+  };
+  const numHeads = count("attention.head_count", 1024);
+  const hiddenSize = count("embedding_length", 1 << 16);
+  const headDim = count("attention.key_length", 1 << 12, Math.floor(hiddenSize / numHeads));
+  const config: ModelConfig = {
+    name: getString(file, "general.name", file.name),
+    architecture,
+    numLayers: count("block_count", 1024),
+    hiddenSize,
+    numHeads,
+    numKvHeads: count("attention.head_count_kv", 1024, numHeads),
+    headDim,
+    intermediateSize: count("feed_forward_length", 1 << 20),
+    vocabSize: vocabSize(file),
+    contextLength: count("context_length", 1 << 30),
+    rmsNormEps: getFloat(file, key("attention.layer_norm_rms_epsilon")),
+    ropeTheta: getFloat(file, key("rope.freq_base"), 10000),
+    ropeDim: count("rope.dimension_count", 1 << 12, headDim),
+    ropeScale: readRopeScale(file, architecture),
+  };
+  checkShape(file, config);
+  return config;
+}
+
+/** How the model's architecture differs from the others. */
+export function architectureOf(config: ModelConfig): Architecture {
+  return ARCHITECTURES[config.architecture] as Architecture;
+}
+
+function vocabSize(file: GgufFile): number {
+  const rows = file.tensors.get("token_embd.weight")?.shape[0];
+  if (rows === undefined) {
+    throw new ModelFormatError(file.name, 'tensor "token_embd.weight"', "there", "nothing");
+  }
+  return rows;
+}
+
+/** Llama 3's own scaling comes as a tensor of factors (`rope_freqs.weight`), not as metadata. */
+function readRopeScale(file: GgufFile, architecture: string): number {
+  const type = getString(file, `${architecture}.rope.scaling.type`, "none");
+  if (type === "none") return 1;
+  if (type !== "linear") {
+    throw new UnsupportedModelError(`RoPE scaling "${type}"`, ["none", "linear", "Llama 3"]);
+  }
+  return getFloat(file, `${architecture}.rope.scaling.factor`);
+}
+
+function checkShape(file: GgufFile, config: ModelConfig): void {
+  const { numHeads, numKvHeads, headDim, ropeDim, hiddenSize, intermediateSize } = config;
+  if (numHeads % numKvHeads !== 0) {
+    const expected = `a divisor of ${numHeads} heads`;
+    throw new ModelFormatError(file.name, "head_count_kv", expected, String(numKvHeads));
+  }
+  if (ropeDim > headDim || ropeDim % 2 !== 0) {
+    const expected = `even, at most ${headDim}`;
+    throw new ModelFormatError(file.name, "rope.dimension_count", expected, String(ropeDim));
+  }
+  for (const [field, value] of [
+    ["rms_epsilon", config.rmsNormEps],
+    ["rope.freq_base", config.ropeTheta],
+    ["rope.scaling.factor", config.ropeScale],
+  ] as const) {
+    if (!(value > 0)) throw new ModelFormatError(file.name, field, "above 0", String(value));
+  }
+  if (headDim % 32 !== 0 || headDim > MAX_HEAD_DIM) {
+    throw new UnsupportedModelError(`head size ${headDim}`, [
+      `multiples of 32 up to ${MAX_HEAD_DIM}`,
+    ]);
+  }
+  for (const width of [hiddenSize, intermediateSize]) {
+    if (width % 32 !== 0) throw new UnsupportedModelError(`width ${width}`, ["multiples of 32"]);
+  }
+}
