@@ -1,0 +1,49 @@
+import type { Engine, LoadProgress } from "../src/index.ts";
+import { isAnswering, type Turn } from "./conversation.ts";
+import type { DeviceCheck } from "./device-check.ts";
+import type { Problem } from "./problem.ts";
+
+/** A model that can be loaded: an address, or a file of the user's. */
+export interface ModelChoice {
+  readonly name: string;
+  readonly source: URL | File;
+}
+
+/** The model that the page offers first, as far as its server has told. */
+export interface Offer {
+  readonly choice: ModelChoice;
+  /** Undefined until the server has said it. */
+  readonly bytes: number | undefined;
+  /** Why it can't be had here. */
+  readonly missing: string | undefined;
+}
+
+/** How far loading has come; rate and time left are those of the weights. */
+export interface LoadFigures extends LoadProgress {
+  readonly bytesPerSecond: number | undefined;
+  readonly msLeft: number | undefined;
+}
+
+/** The one model of the page, on its way or there. */
+export type ModelState =
+  | { readonly step: "none" }
+  | { readonly step: "loading"; readonly choice: ModelChoice; readonly figures: LoadFigures }
+  | { readonly step: "failed"; readonly choice: ModelChoice; readonly problem: Problem }
+  | { readonly step: "ready"; readonly choice: ModelChoice; readonly engine: Engine };
+
+/** Everything that the views show; turns change in place, the rest is replaced. */
+export interface ChatState {
+  /** Undefined until the device has been looked at. */
+  device: DeviceCheck | undefined;
+  offer: Offer;
+  model: ModelState;
+  turns: Turn[];
+  /** The conversation before "New conversation", to bring back. */
+  putAside: Turn[];
+}
+
+/** The turn that is being answered or waits for the model, if any: always the last. */
+export function openTurn(state: ChatState): Turn | undefined {
+  const last = state.turns.at(-1);
+  return last !== undefined && (isAnswering(last) || last.state === "waiting") ? last : undefined;
+}

@@ -1,0 +1,86 @@
+import { connectAnnouncer } from "./announcer.ts";
+import { createChat } from "./chat.ts";
+import { openTurn } from "./chat-state.ts";
+import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
+import { byId } from "./dom.ts";
+import { connectFileInput } from "./file-input.ts";
+import type { Remedy } from "./problem.ts";
+import { connectComposer } from "./views/composer.ts";
+import { connectMemoryPanel } from "./views/memory-panel.ts";
+import { connectSidePanel } from "./views/side-panel.ts";
+import { createStageView } from "./views/stage-view.ts";
+import { createThreadView } from "./views/thread-view.ts";
+
+const offered = { name: DEFAULT_MODEL.name, source: defaultModelUrl(document.baseURI) };
+const chat = createChat(offered, scheduleRender);
+const composer = connectComposer(chat);
+const files = connectFileInput((file) => void chat.load({ name: file.name, source: file }));
+const memory = connectMemoryPanel();
+const panel = connectSidePanel(chat);
+const announcer = connectAnnouncer();
+const newConversation = byId("new-conversation", HTMLButtonElement);
+const stage = createStageView(byId("stage", HTMLElement), chat, {
+  openFile: files.openPicker,
+  remedy,
+  suggest: (question) => composer.write(question),
+});
+const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLElement), {
+  answerAgain: () => chat.answerAgain(),
+  remedy,
+});
+let scheduled = false;
+let wasReady = false;
+
+newConversation.addEventListener("click", () => chat.newConversation());
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (panel.close()) return;
+  if (openTurn(chat.state) !== undefined) chat.stop();
+  else chat.cancelLoad();
+});
+void chat.start();
+
+/** However often the state changes, it is drawn once a frame. */
+function scheduleRender(): void {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    render();
+  });
+}
+
+function render(): void {
+  const { state } = chat;
+  composer.render();
+  stage.render();
+  thread.render(state);
+  memory.render(state);
+  panel.render();
+  announcer.render(state);
+  newConversation.disabled = state.turns.length === 0;
+  const ready = state.model.step === "ready";
+  // The button that began it is gone: go on where the question is written.
+  if (ready && !wasReady && document.activeElement === document.body) composer.focus();
+  wasReady = ready;
+}
+
+function remedy(kind: Remedy): void {
+  switch (kind) {
+    case "load-again":
+      return void chat.loadAgain();
+    case "choose-file":
+      return files.openPicker();
+    case "answer-again":
+      return chat.answerAgain();
+    case "shorten-question":
+      return composer.write(chat.takeBackQuestion());
+    case "ask-in-new-conversation": {
+      const question = chat.takeBackQuestion();
+      chat.newConversation();
+      return composer.write(question);
+    }
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,160 @@
+import { LlmError } from "../src/index.ts";
+
+/** What the one button of a problem does. */
+export type Remedy =
+  "load-again" | "choose-file" | "answer-again" | "shorten-question" | "ask-in-new-conversation";
+
+/** An error as the page tells it: what happened, what is safe, what to do. */
+export interface Problem {
+  readonly title: string;
+  readonly happened: string;
+  readonly safe: string;
+  readonly advice: string;
+  readonly remedy: Remedy;
+}
+
+const CONVERSATION_SAFE = "The conversation is kept as it is.";
+
+/** What to tell when a model could not be loaded. */
+export function describeLoadProblem(error: unknown): Problem {
+  const happened = messageOf(error);
+  const safe = `Nothing of it stays on the GPU. ${CONVERSATION_SAFE}`;
+  if (!(error instanceof LlmError)) return unexpected(error, "load-again");
+  switch (error.code) {
+    case "model-format":
+      return {
+        title: "This file is damaged, or it is no model",
+        happened,
+        safe,
+        advice: "Get the file again, or open another .gguf file.",
+        remedy: "choose-file",
+      };
+    case "unsupported-model":
+    case "chat-template":
+      return {
+        title: "This model isn’t supported",
+        happened,
+        safe,
+        advice: "Open another .gguf file: one of the kinds named above.",
+        remedy: "choose-file",
+      };
+    case "source":
+      return {
+        title: "The model file could not be read",
+        happened,
+        safe,
+        advice: "Try again, or open a .gguf file from this computer by dropping it on the page.",
+        remedy: "load-again",
+      };
+    case "gpu-out-of-memory":
+      return {
+        title: "The GPU has no room for this model",
+        happened,
+        safe,
+        advice: "Close other tabs and programs that use the GPU, then try again.",
+        remedy: "load-again",
+      };
+    case "device-lost":
+      return deviceLost(happened);
+    case "webgpu-unavailable":
+    case "unsupported-device":
+      return {
+        title: "The GPU can’t run this model",
+        happened,
+        safe,
+        advice: "Try again, or open a smaller model.",
+        remedy: "load-again",
+      };
+    case "shader":
+    case "invalid-option":
+    case "context-length":
+      return unexpected(error, "load-again");
+    default:
+      return error.code satisfies never;
+  }
+}
+
+/**
+ * What to tell when an answer failed.
+ * @param isFirst the question stands alone: there is no conversation before it to leave out
+ */
+export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem {
+  const happened = messageOf(error);
+  const remedy = isFirst ? "shorten-question" : "ask-in-new-conversation";
+  const shorter = isFirst
+    ? "Shorten the question and send it again."
+    : "Ask it in a new conversation; this one can be brought back from there.";
+  if (!(error instanceof LlmError)) return unexpected(error, "answer-again");
+  switch (error.code) {
+    case "context-length":
+      return {
+        title: "This is too long for the model",
+        happened,
+        safe: CONVERSATION_SAFE,
+        advice: shorter,
+        remedy,
+      };
+    case "gpu-out-of-memory":
+      return {
+        title: "The GPU ran out of memory",
+        happened,
+        safe: `The model stays loaded. ${CONVERSATION_SAFE}`,
+        advice: shorter,
+        remedy,
+      };
+    case "chat-template":
+      return {
+        title: "The model’s chat template can’t take this conversation",
+        happened,
+        safe: CONVERSATION_SAFE,
+        advice: shorter,
+        remedy,
+      };
+    case "invalid-option":
+      return {
+        title: "A setting is out of range",
+        happened,
+        safe: CONVERSATION_SAFE,
+        advice: "Change the setting under the question, then answer again.",
+        remedy: "answer-again",
+      };
+    case "device-lost":
+      return deviceLost(happened);
+    case "source":
+    case "model-format":
+    case "unsupported-model":
+    case "webgpu-unavailable":
+    case "unsupported-device":
+    case "shader":
+      return unexpected(error, "answer-again");
+    default:
+      return error.code satisfies never;
+  }
+}
+
+function deviceLost(happened: string): Problem {
+  return {
+    title: "The GPU was lost",
+    happened,
+    safe: "The conversation is kept, with everything written so far.",
+    advice: "Load the model again and go on. If it happens again, restart the browser.",
+    remedy: "load-again",
+  };
+}
+
+function unexpected(error: unknown, remedy: Remedy): Problem {
+  return {
+    title: "Something went wrong inside Ziggurat",
+    happened: messageOf(error),
+    safe: CONVERSATION_SAFE,
+    advice: "This is a bug. Try again; if it stays, report it with the diagnostics of this page.",
+    remedy,
+  };
+}
+
+/** A sentence, begun (unless with a file's name or an address) and ended as one. */
+function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const begun = text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase());
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}

@@ -1,0 +1,28 @@
+import { button, el, setText } from "../dom.ts";
+
+/** The diagnostics as text, folded, with a button that copies them. */
+export function diagnosticsBox(text: string): HTMLElement {
+  const pre = el("pre", { tabindex: "0", "aria-label": "Diagnostics" }, text);
+  const said = el("span", { class: "copied", role: "status" });
+  const box = el("details", { class: "diagnostics" }, el("summary", {}, "Diagnostics"), pre);
+  const copy = button("Copy diagnostics", () => {
+    void copyText(text, pre).then((copied) => {
+      if (!copied) box.open = true;
+      setText(said, copied ? "Copied." : "Selected: press Ctrl+C (or ⌘C) to copy.");
+    });
+  });
+  return el("div", { class: "diagnostics-box" }, box, el("p", {}, copy, " ", said));
+}
+
+/** Copies, or, where the page has no clipboard (it isn't secure), selects for copying by hand. */
+async function copyText(text: string, shown: HTMLElement): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const box = shown.closest("details");
+    if (box !== null) box.open = true;
+    getSelection()?.selectAllChildren(shown);
+    return false;
+  }
+}

@@ -1,0 +1,46 @@
+import type { Offer } from "../chat-state.ts";
+import { DEFAULT_MODEL } from "../default-model.ts";
+import { button, el, setText } from "../dom.ts";
+import { formatMiB } from "../format.ts";
+
+/** The choice of a model: the one on offer with its size, or a file. */
+export interface LoadCard {
+  readonly element: HTMLElement;
+  render(offer: Offer): void;
+}
+
+export interface LoadCardActions {
+  loadOffer(): void;
+  openFile(): void;
+}
+
+/** Make the card; nothing is downloaded before a button is pressed. */
+export function createLoadCard({ loadOffer, openFile }: LoadCardActions): LoadCard {
+  const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
+  const size = el("span", { class: "load-size" });
+  const missing = el("p", { class: "caption" });
+  const element = el(
+    "section",
+    { class: "card load-card" },
+    el("h2", {}, "Load a model to begin"),
+    el("p", {}, "It runs on this computer’s GPU. What you write never leaves this page."),
+    el("p", { class: "load-row" }, load, el("span", { class: "caption" }, size)),
+    missing,
+    el(
+      "p",
+      { class: "load-row" },
+      button("Open a .gguf file", openFile),
+      el("span", { class: "caption" }, "or drop one anywhere on the page"),
+    ),
+  );
+  return {
+    element,
+    render({ bytes, missing: reason }) {
+      const bytesText = bytes === undefined ? "" : `${formatMiB(bytes)} to get; `;
+      setText(size, `${bytesText}${DEFAULT_MODEL.about}`);
+      setText(missing, reason === undefined ? "" : `It can’t be had from here: ${reason}`);
+      missing.hidden = reason === undefined;
+      load.disabled = reason !== undefined;
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import type { MemoryReport } from "../../src/index.ts";
+import { openTurn, type ChatState } from "../chat-state.ts";
+import { byId, el, setText, svg } from "../dom.ts";
+import { formatMiB, formatMiBNumber, UNKNOWN } from "../format.ts";
+
+/** The ledger's purposes in the one order in which every chart shows them. */
+const PURPOSES = [
+  ["weights", "Weights"],
+  ["kv", "KV cache"],
+  ["activations", "Activations"],
+  ["staging", "Staging"],
+  ["uniforms", "Uniforms"],
+] as const;
+
+/** Reading the ledger ten times a second is as often as anybody can see. */
+const REFRESH_MS = 100;
+
+/** The ledger: total and by purpose, now and at peak. */
+export interface MemoryPanel {
+  render(state: ChatState): void;
+}
+
+/** Connect the panel that stands in the page. */
+export function connectMemoryPanel(): MemoryPanel {
+  const total = byId("memory-total", HTMLElement);
+  const peak = byId("memory-peak", HTMLElement);
+  const meterTotal = byId("meter-total", HTMLElement);
+  const meterPeak = byId("meter-peak", HTMLElement);
+  const rows = PURPOSES.map(([purpose, label]) => {
+    const now = el("td", {}, UNKNOWN);
+    const most = el("td", {}, UNKNOWN);
+    const swatch = svg("svg", { class: "swatch", "aria-hidden": "true" });
+    swatch.append(svg("rect", { class: `fill-${purpose}`, width: "100%", height: "100%" }));
+    const name = el("th", { scope: "row" }, swatch, label);
+    byId("memory-rows", HTMLElement).append(el("tr", {}, name, now, most));
+    return { purpose, now, most };
+  });
+  const bars = PURPOSES.map(([purpose]) =>
+    svg("rect", { class: `fill-${purpose}`, height: "100%", width: "0" }),
+  );
+  byId("memory-bar", HTMLElement).append(
+    svg("svg", { class: "bar", "aria-hidden": "true" }, ...bars),
+  );
+  let readAt = -Infinity;
+
+  const show = (memory: MemoryReport | undefined): void => {
+    for (const place of [total, meterTotal]) {
+      setText(place, memory === undefined ? UNKNOWN : formatMiB(memory.total));
+    }
+    for (const place of [peak, meterPeak]) {
+      setText(place, memory === undefined ? UNKNOWN : formatMiB(memory.peak));
+    }
+    let left = 0;
+    for (const [index, { purpose, now, most }] of rows.entries()) {
+      const bytes = memory === undefined ? 0 : bytesOf(memory, purpose);
+      setText(now, memory === undefined ? UNKNOWN : formatMiBNumber(bytes));
+      setText(most, memory === undefined ? UNKNOWN : formatMiBNumber(memory.peaks[purpose]));
+      const share = memory === undefined ? 0 : (100 * bytes) / Math.max(1, memory.peak);
+      bars[index]?.setAttribute("x", `${left.toFixed(3)}%`);
+      bars[index]?.setAttribute("width", `${share.toFixed(3)}%`);
+      left += share;
+    }
+  };
+
+  return {
+    render(state) {
+      const now = performance.now();
+      if (openTurn(state) !== undefined && now - readAt < REFRESH_MS) return;
+      readAt = now;
+      show(state.model.step === "ready" ? state.model.engine.memory() : undefined);
+    },
+  };
+}
+
+function bytesOf(memory: MemoryReport, purpose: (typeof PURPOSES)[number][0]): number {
+  return purpose === "kv" ? memory.kv.allocated : memory[purpose];
+}

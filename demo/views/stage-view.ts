@@ -1,0 +1,69 @@
+import type { Chat } from "../chat.ts";
+import { el } from "../dom.ts";
+import type { Remedy } from "../problem.ts";
+import { deviceNotice, softwareNotice } from "./device-notice.ts";
+import { createLoadCard } from "./load-card.ts";
+import { createLoadSteps } from "./load-steps.ts";
+import { problemNotice } from "./problem-notice.ts";
+import { createWelcome } from "./welcome.ts";
+
+/** What stands after the conversation: the device's problem, the way to a model, or a beginning. */
+export interface StageView {
+  render(): void;
+}
+
+export interface StageActions {
+  openFile(): void;
+  remedy(remedy: Remedy): void;
+  /** Put a question into the composer. */
+  suggest(question: string): void;
+}
+
+/** @param place holds it */
+export function createStageView(place: HTMLElement, chat: Chat, actions: StageActions): StageView {
+  const { state } = chat;
+  const checking = el("p", { class: "caption" }, "Looking at what this device can do…");
+  const card = createLoadCard({
+    loadOffer: () => void chat.load(state.offer.choice),
+    openFile: actions.openFile,
+  });
+  const steps = createLoadSteps(() => chat.cancelLoad());
+  const welcome = createWelcome(actions.suggest, () => chat.bringBack());
+  let shown: unknown;
+
+  /** Put `content` in place, unless what it shows is there already. */
+  const show = (key: unknown, content: () => readonly Node[]): void => {
+    if (shown === key) return;
+    shown = key;
+    const hadFocus = place.contains(document.activeElement);
+    place.replaceChildren(...content());
+    // The pressed button is gone: whoever uses the keyboard goes on at its successor.
+    if (hadFocus) place.querySelector<HTMLElement>("button:not(:disabled)")?.focus();
+  };
+
+  return {
+    render() {
+      const { device, model, turns, offer } = state;
+      if (device === undefined) return show("checking", () => [checking]);
+      const { problem } = device;
+      if (problem !== undefined) return show(problem, () => [deviceNotice(problem, device)]);
+      switch (model.step) {
+        case "none":
+          card.render(offer);
+          return show("none", () =>
+            device.isSoftware ? [card.element, softwareNotice(device)] : [card.element],
+          );
+        case "loading":
+          steps.render(model.choice.name, model.figures);
+          return show("loading", () => [steps.element]);
+        case "failed":
+          return show(model.problem, () => [problemNotice(model.problem, actions.remedy)]);
+        case "ready":
+          welcome.render(state);
+          return turns.length > 0 ? show("", () => []) : show("ready", () => [welcome.element]);
+        default:
+          return model satisfies never;
+      }
+    },
+  };
+}
