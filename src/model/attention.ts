@@ -1,0 +1,261 @@
+import { UnsupportedModelError } from "../errors.ts";
+import type { GpuContext } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
+import {
+  type AttentionShape,
+  type AttentionVariant,
+  attentionKernels,
+  chooseAttention,
+  decodeHeads,
+} from "./attention-variants.ts";
+import { ropeTurns } from "./rope.ts";
+
+/** A layer's buffers while tokens go through it. */
+export interface AttentionBuffers {
+  /** Cache table `[layer][KV head]` of (offset, length, capacity, 0). */
+  readonly table: BufferBinding;
+  /** f32 `[tokens][numHeads + 2 numKvHeads][headDim]`: queries, keys, values. */
+  readonly qkv: BufferBinding;
+  /** The layer's cache rows. */
+  readonly keys: BufferBinding;
+  readonly values: BufferBinding;
+  /** f32 `[tokens][numHeads][headDim]`. */
+  readonly out: BufferBinding;
+}
+
+/** Where the new rows of a prefill lie: row `offset + head * stride + index in the prefill`. */
+export interface StagedRows {
+  readonly keys: BufferBinding;
+  readonly values: BufferBinding;
+  readonly offset: number;
+  readonly stride: number;
+  /** Rows that each head has room for. */
+  readonly rows: number;
+}
+
+/** Some tokens of a prefill. */
+export interface PrefillChunk {
+  /** Table entry of the layer's first KV head: `layer * numKvHeads`. */
+  readonly tableBase: number;
+  /** Index of the first token in the prefill. */
+  readonly start: number;
+  readonly tokens: number;
+}
+
+/** Where prefill attention leaves max and sum of the softmax of its last queries. */
+export interface AttentionStats {
+  /** f32 pairs (max logit, sum of exp(logit - max)), `[index - from][numHeads]`. */
+  readonly buffer: BufferBinding;
+  /** Index in the prefill of the first query that is wanted. */
+  readonly from: number;
+}
+
+/** Work of one dispatch, in multiply-adds: well under what trips a watchdog on a small GPU. */
+const MAX_DISPATCH_WORK = 2 ** 34;
+
+/** The attention kernels of one model shape on one device. */
+export class Attention {
+  readonly #gpu: GpuContext;
+  readonly #shape: AttentionShape;
+  readonly #variant: AttentionVariant;
+  readonly #kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>;
+  readonly #ropeTurns: GPUBuffer;
+  readonly #noStats: GPUBuffer;
+  readonly #partialOut: GPUBuffer;
+  readonly #partialStats: GPUBuffer;
+
+  private constructor(
+    gpu: GpuContext,
+    shape: AttentionShape,
+    variant: AttentionVariant,
+    kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>,
+  ) {
+    const { numHeads, headDim, ropeFrequencies } = shape;
+    this.#gpu = gpu;
+    this.#shape = shape;
+    this.#variant = variant;
+    this.#kernels = kernels;
+    const create = (label: string, words: number): GPUBuffer =>
+      gpu.buffers.create({
+        label: `attention ${label}`,
+        purpose: "activations",
+        bytes: words * 4,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+      });
+    this.#ropeTurns = create("rope turns", 2 * ropeFrequencies.length);
+    gpu.device.queue.writeBuffer(this.#ropeTurns, 0, ropeTurns(ropeFrequencies));
+    this.#noStats = create("no stats", 2);
+    this.#partialOut = create("split outputs", numHeads * variant.maxSplits * headDim);
+    this.#partialStats = create("split stats", numHeads * variant.maxSplits * 2);
+  }
+
+  /**
+   * Compile the kernels. `variant` is chosen by the adapter unless a test picks it.
+   * @throws UnsupportedModelError for a number of rotated dimensions that the kernel can't pair up.
+   */
+  static async create(
+    gpu: GpuContext,
+    shape: AttentionShape,
+    variant: AttentionVariant = chooseAttention(gpu),
+  ): Promise<Attention> {
+    const ropeDim = 2 * shape.ropeFrequencies.length;
+    if (ropeDim % 16 !== 0 || ropeDim > shape.headDim) {
+      throw new UnsupportedModelError(`RoPE over ${ropeDim} of ${shape.headDim} dimensions`, [
+        "multiples of 16 up to the head size",
+      ]);
+    }
+    const specs = attentionKernels(shape, variant);
+    const [ropeAppend, prefill, decode, merge, adjustLengths] = await Promise.all([
+      gpu.kernels.get(specs.ropeAppend),
+      gpu.kernels.get(specs.prefill),
+      gpu.kernels.get(specs.decode),
+      gpu.kernels.get(specs.merge),
+      gpu.kernels.get(specs.adjustLengths),
+    ]);
+    const kernels = { ropeAppend, prefill, decode, merge, adjustLengths };
+    return new Attention(gpu, shape, variant, kernels);
+  }
+
+  /** Decode: rotate the token's queries; rotate and store its key and value after each head's rows. */
+  appendDecoded(
+    list: DispatchList,
+    { table, qkv, keys, values }: Omit<AttentionBuffers, "out">,
+    state: BufferBinding,
+    tableBase: number,
+  ): void {
+    const row = { staged_offset: 0, staged_stride: 0, staged_rows: 0 };
+    this.#ropeAppend(list, { table, qkv, keys, values, state }, 1, {
+      table_base: tableBase,
+      to_table: 1,
+      start: 0,
+      ...row,
+    });
+  }
+
+  /** Prefill: rotate the chunk's queries; rotate and store its keys and values as staged rows. */
+  appendStaged(
+    list: DispatchList,
+    { table, qkv }: Pick<AttentionBuffers, "table" | "qkv">,
+    state: BufferBinding,
+    { keys, values, offset, stride, rows }: StagedRows,
+    { tableBase, start, tokens }: PrefillChunk,
+  ): void {
+    this.#ropeAppend(list, { table, qkv, keys, values, state }, tokens, {
+      table_base: tableBase,
+      to_table: 0,
+      start,
+      staged_offset: offset,
+      staged_stride: stride,
+      staged_rows: rows,
+    });
+  }
+
+  #ropeAppend(
+    list: DispatchList,
+    buffers: Readonly<Record<string, BufferBinding>>,
+    tokens: number,
+    params: Readonly<Record<string, number>>,
+  ): void {
+    const { numHeads, numKvHeads, headDim } = this.#shape;
+    const threads = ((numHeads + 2 * numKvHeads) * headDim) / 16;
+    const bound = { ...buffers, rope_turns: this.#ropeTurns };
+    list.run(this.#kernels.ropeAppend, bound, params, [Math.ceil(threads / 64), tokens, 1]);
+  }
+
+  /**
+   * Causal attention of a chunk whose keys and values are staged already, over the kept rows of
+   * each head and the staged ones. `keptRows` is the most that a head keeps, to bound the work of
+   * one dispatch. `stats` are written only for the queries from `stats.from` on.
+   */
+  prefill(
+    list: DispatchList,
+    { table, qkv, keys, values, out }: AttentionBuffers,
+    staged: StagedRows,
+    { tableBase, start, tokens }: PrefillChunk,
+    keptRows: number,
+    stats?: AttentionStats,
+  ): void {
+    const { numHeads, numKvHeads, headDim } = this.#shape;
+    const { queriesPerThread, lanes } = this.#variant;
+    const queriesPerKvHead = numHeads / numKvHeads;
+    const tokenWork = 2 * numHeads * headDim * (keptRows + start + tokens);
+    const step = Math.max(1, Math.floor(MAX_DISPATCH_WORK / tokenWork));
+    const buffers = {
+      table,
+      qkv,
+      keys,
+      values,
+      staged_keys: staged.keys,
+      staged_values: staged.values,
+      out,
+      stats: stats?.buffer ?? this.#noStats,
+    };
+    for (let begin = 0; begin < tokens; begin += step) {
+      const end = Math.min(begin + step, tokens);
+      const rows = (end - begin) * queriesPerKvHead;
+      const params = {
+        table_base: tableBase,
+        token_begin: begin,
+        token_end: end,
+        start,
+        staged_offset: staged.offset,
+        staged_stride: staged.stride,
+        stats_from: stats?.from ?? 0xffffffff,
+        scale: 1 / Math.sqrt(headDim),
+      };
+      const workgroups = Math.ceil(rows / (queriesPerThread * lanes));
+      list.run(this.#kernels.prefill, buffers, params, [workgroups, numKvHeads, 1]);
+    }
+  }
+
+  /**
+   * Attention of one decoded token, whose key and value are appended already, over the length + 1
+   * rows of each head. `capacity` is the most rows that a head of the layer can have. The rows of a
+   * split don't depend on the length, so that neither do the roundings of a sum.
+   */
+  decode(
+    list: DispatchList,
+    { table, qkv, keys, values, out }: AttentionBuffers,
+    tableBase: number,
+    capacity: number,
+  ): void {
+    const { numHeads, headDim } = this.#shape;
+    const { minSplitRows, maxSplits } = this.#variant;
+    let splitRows = minSplitRows;
+    while (splitRows * maxSplits < capacity) splitRows *= 2;
+    const splits = Math.ceil(capacity / splitRows);
+    const scale = 1 / Math.sqrt(headDim);
+    const partial_out = splits === 1 ? out : this.#partialOut;
+    const partial_stats = this.#partialStats;
+    list.run(
+      this.#kernels.decode,
+      { table, qkv, keys, values, partial_out, partial_stats },
+      { table_base: tableBase, splits, split_rows: splitRows, scale },
+      [splits, numHeads / decodeHeads(this.#shape), 1],
+    );
+    if (splits === 1) return;
+    const workgroups = Math.ceil((numHeads * headDim) / 4 / 64);
+    list.run(this.#kernels.merge, { partial_out, partial_stats, out }, { splits }, [
+      workgroups,
+      1,
+      1,
+    ]);
+  }
+
+  /** Add `delta` rows to the length of `count` table entries from `first` on. */
+  adjustLengths(
+    list: DispatchList,
+    table: BufferBinding,
+    { first, count, delta }: { first: number; count: number; delta: number },
+  ): void {
+    const workgroups = Math.ceil(count / 64);
+    list.run(this.#kernels.adjustLengths, { table }, { first, count, delta }, [workgroups, 1, 1]);
+  }
+
+  destroy(): void {
+    for (const buffer of [this.#ropeTurns, this.#noStats, this.#partialOut, this.#partialStats]) {
+      this.#gpu.buffers.destroy(buffer);
+    }
+  }
+}
