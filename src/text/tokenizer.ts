@@ -126,6 +126,9 @@ export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>, name: 
   };
 }
 
+/** Words whose ids are kept; most texts have fewer. */
+const MAX_CACHED_WORDS = 20_000;
+
 /** Tokens that stand for themselves in a text: control tokens and those that the model's makers added. */
 function specialTokens({ tokens, kinds }: Vocabulary): SpecialToken[] {
   const found: SpecialToken[] = [];
@@ -151,10 +154,18 @@ function createBpe(vocabulary: Vocabulary): (text: string, ids: number[]) => voi
     merges,
     ignore_merges: preTokenizer.ignoreMerges,
   });
+  const encodeWord = (word: string) =>
+    bpe.encode([toByteAlphabet(word)]).flatMap((token) => idOf.get(token) ?? []);
+  let cache = new Map<string, readonly number[]>();
   return (text, ids) => {
-    for (const token of bpe.encode(splitWords(text, preTokenizer).map(toByteAlphabet))) {
-      const id = idOf.get(token);
-      if (id !== undefined) ids.push(id);
+    for (const word of splitWords(text, preTokenizer)) {
+      let wordIds = cache.get(word);
+      if (wordIds === undefined) {
+        wordIds = encodeWord(word);
+        if (cache.size === MAX_CACHED_WORDS) cache = new Map();
+        if (word.length < 64) cache.set(word, wordIds);
+      }
+      for (const id of wordIds) ids.push(id);
     }
   };
 }

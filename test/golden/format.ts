@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type TinyTokensGolden, type TokensGolden } from "./token-goldens.ts";
 
 /** The only format that `readGolden` accepts; the scripts write it from `golden_file.py`. */
 export const GOLDEN_FORMAT = 1;
@@ -7,7 +8,7 @@ export const GOLDEN_FORMAT = 1;
 /** First entry of every golden file: what made it, from which model. */
 export interface GoldenHeader {
   readonly format: number;
-  readonly kind: "score" | "greedy" | "tiny" | "kvpress";
+  readonly kind: "score" | "greedy" | "tiny" | "kvpress" | "tokens";
   /** The script to rerun, as a path from the repository root. */
   readonly script: string;
   readonly versions: Readonly<Record<string, string>>;
@@ -81,6 +82,68 @@ export interface TinyGolden {
   readonly tokenizer: readonly { readonly text: string; readonly tokenIds: readonly number[] }[];
 }
 
+/** Selection edge of one KV head: scores that decide, and every score within 1.1 % of them. */
+export interface SelectionEdge {
+  readonly lowestKept: number;
+  /** Not below `lowestKept` only where the method ties ("authors") or splits among heads ("ada-kv"). */
+  readonly highestEvicted: number;
+  readonly positions: readonly number[];
+  /** Scores of `positions`; a position that is missing here must not change sides. */
+  readonly scores: readonly number[];
+}
+
+/** Settings of a case; those that a policy doesn't know are absent. */
+export interface CompressionOptions {
+  /** Fraction removed, as kvpress counts it. */
+  readonly compressionRatio?: number;
+  /** The authors' mean rows per layer, window included. */
+  readonly maxCapacityPrompt?: number;
+  readonly windowSize?: number;
+  readonly pool?: "avg" | "max";
+  readonly poolSize?: number;
+  readonly beta?: number;
+  readonly numSinks?: number;
+  /** Least share of the mean budget that every head keeps. */
+  readonly alphaSafeguard?: number;
+}
+
+/** One compression of the prompt, and the continuation fed token by token after it. */
+export interface CompressionCase {
+  readonly name: string;
+  /** "authors" is PyramidKV per KV head as its authors run it; the rest come from kvpress. */
+  readonly policy:
+    "pyramidkv" | "snapkv" | "knorm" | "tova" | "streaming-llm" | "ada-kv" | "authors";
+  readonly options: CompressionOptions;
+  /** Rows kept, [layer][KV head], window included. */
+  readonly budgets: readonly (readonly number[])[];
+  /** Bit masks over the prompt, [layer][KV head]: see `keptPositions`. */
+  readonly kept: readonly (readonly string[])[];
+  /** Positions 0 to numScored - 1 have a score of their own; the rest are kept always. */
+  readonly numScored: number;
+  /** As in `ScoreCase`; entry 0 comes from the prompt's last row, before anything is evicted. */
+  readonly logprobs: readonly number[];
+  /** [layer][KV head]; absent for "streaming-llm", which doesn't score. */
+  readonly edges?: readonly (readonly SelectionEdge[])[];
+  /** Scores of some layers in a file of their own: see `readScores`. */
+  readonly scores?: { readonly file: string; readonly layers: readonly number[] };
+  /** [layer][KV head]: share of the window's attention on kept positions, before pooling. */
+  readonly massKept?: readonly (readonly number[])[];
+}
+
+/** Compressions of one prompt. */
+export interface CompressionGolden {
+  readonly header: GoldenHeader;
+  /** Prompt tokens; the continuation follows in `tokenIds`. */
+  readonly context: number;
+  readonly tokenIds: readonly number[];
+  /** For real text only: the file that begins with `text`, which tokenizes to `tokenIds`. */
+  readonly source?: string;
+  readonly text?: string;
+  /** Log-probabilities of the continuation with the full cache. */
+  readonly fullLogprobs: readonly number[];
+  readonly cases: readonly CompressionCase[];
+}
+
 /** Every committed golden by name. */
 export interface GoldenFiles {
   readonly "smollm2-score": ScoreGolden;
@@ -88,6 +151,11 @@ export interface GoldenFiles {
   readonly "tiny-llama": TinyGolden;
   readonly "tiny-qwen2": TinyGolden;
   readonly "tiny-flow": TinyGolden;
+  readonly "kvpress-tiny": CompressionGolden;
+  readonly "kvpress-512": CompressionGolden;
+  readonly "kvpress-1024": CompressionGolden;
+  readonly tokens: TokensGolden;
+  readonly "tokens-tiny": TinyTokensGolden;
 }
 
 /** Absolute path of a file in `test/golden/data`. */
@@ -95,16 +163,44 @@ export function goldenPath(file: string): string {
   return fileURLToPath(new URL(`./data/${file}`, import.meta.url));
 }
 
-/** Reads a golden; throws, naming the command that makes it anew, when it has another format. */
-export function readGolden<Name extends keyof GoldenFiles>(name: Name): GoldenFiles[Name] {
-  const path = goldenPath(`${name}.json`);
-  const golden = JSON.parse(readFileSync(path, "utf8")) as GoldenFiles[Name];
+/** Checks the header of a golden's text; throws, naming the command that makes it anew. */
+export function parseGolden<Name extends keyof GoldenFiles>(text: string): GoldenFiles[Name] {
+  const golden = JSON.parse(text) as GoldenFiles[Name];
   const { format, script } = golden.header;
   if (format !== GOLDEN_FORMAT) {
     throw new Error(
-      `${path} has golden format ${format}, expected ${GOLDEN_FORMAT}; ` +
-        `make it anew: python ${script} (environment: test/golden/golden_file.py)`,
+      `golden has format ${format}, expected ${GOLDEN_FORMAT}; ` +
+        `make it anew: python ${script} (environment: test/golden/README.md)`,
     );
   }
   return golden;
+}
+
+/** Reads a golden of this format. */
+export function readGolden<Name extends keyof GoldenFiles>(name: Name): GoldenFiles[Name] {
+  return parseGolden<Name>(readFileSync(goldenPath(`${name}.json`), "utf8"));
+}
+
+/** Ascending positions of a bit mask (base64 of bytes, lowest bit first). */
+export function keptPositions(mask: string): number[] {
+  const positions: number[] = [];
+  Buffer.from(mask, "base64").forEach((byte, index) => {
+    for (let bit = 0; bit < 8; bit++) {
+      if ((byte >> bit) & 1) positions.push(8 * index + bit);
+    }
+  });
+  return positions;
+}
+
+/** Scores of `case.scores.layers`: f32, (layers, KV heads, numScored); throws if none are stored. */
+export function readScores(compression: CompressionCase): Float32Array {
+  const { name, scores, numScored, budgets } = compression;
+  if (scores === undefined) throw new Error(`case ${name} has no stored scores`);
+  const bytes = readFileSync(goldenPath(scores.file));
+  const values = new Float32Array(new Uint8Array(bytes).buffer);
+  const expected = scores.layers.length * budgets[0].length * numScored;
+  if (values.length !== expected) {
+    throw new Error(`${scores.file} holds ${values.length} scores, expected ${expected}`);
+  }
+  return values;
 }
