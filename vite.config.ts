@@ -28,7 +28,7 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   cacheDir: `${top}node_modules/.cache/vite`,
   base: "./",
   server: { fs: { allow: [top] } },
-  build: { target: "es2023", outDir: `${top}dist`, emptyOutDir: true },
+  build: { target: "es2023", outDir: `${top}dist/site`, emptyOutDir: true },
   test: {
     pool: "forks",
     projects: [
