@@ -49,10 +49,12 @@ beforeEach(async () => {
   };
   // No pip, unless a test puts one there.
   vi.stubEnv("PATH", join(folder, "bin"));
+  vi.spyOn(process.stdout, "write").mockReturnValue(true); // lines of progress
 });
 
 afterEach(async () => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
   server.closeAllConnections();
   server.close();
   await rm(folder, { recursive: true });
