@@ -56,13 +56,11 @@ fn main(
         let x_sums = vec2<f32>(subgroupAdd(own_sum_0), subgroupAdd(own_sum_1));
 #else
         let x_1 = x_0;
-        var x_sums: vec2<f32>;
-        if (BLOCK == 32u) {
-            x_sums = vec2<f32>(subgroupAdd(own_sum_0), 0.0);
-        } else {
-            x_sums.x = subgroupAdd(select(own_sum_0, 0.0, lane >= 4u));
-            x_sums.y = subgroupAdd(select(0.0, own_sum_0, lane >= 4u));
-        }
+        // Not subgroupAdd: lavapipe adds lane by lane, which takes an eighth of the kernel's time.
+        let pair_sum = own_sum_0 + subgroupShuffleXor(own_sum_0, 1u);
+        let half_sum = pair_sum + subgroupShuffleXor(pair_sum, 2u);
+        let other_sum = subgroupShuffleXor(half_sum, 4u);
+        let x_sums = select(vec2<f32>(half_sum, other_sum), vec2<f32>(other_sum, half_sum), lane >= 4u);
 #endif
 #else
         var x_sums = vec2<f32>();

@@ -1,5 +1,4 @@
 import type { PlanarLayout } from "../formats/planar.ts";
-import type { GpuContext } from "../gpu/device.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
 import type { Workgroups } from "../gpu/recorder.ts";
 
@@ -17,24 +16,51 @@ export interface LinearForm {
 /** Subgroup size that x is broadcast in; 0: each thread loads x itself. */
 export type BroadcastSize = 0 | 4 | 8;
 
-/** A way to multiply a matrix with one token's x, or with many tokens'. */
-export interface RowsVariant {
-  readonly kernel: "matvec_rows" | "matmul_rows";
-  /** Rows of a thread. */
+/** One token, a thread per row or rows: for CPU adapters. */
+export interface MatvecRows {
+  readonly kernel: "matvec_rows";
+  /** Rows of a thread; 1 or even. */
   readonly rows: number;
-  /** Tokens of a thread; 1 for a matvec. */
+  readonly broadcast: BroadcastSize;
+  readonly workgroupSize: number;
+}
+
+/** One token, several threads per row: for GPUs. */
+export interface MatvecLanes {
+  readonly kernel: "matvec_lanes";
+  /** Rows of a group of `lanes` threads; even. */
+  readonly rows: number;
+  /** Threads that share a row: a power of two; with subgroups at most the least subgroup size. */
+  readonly lanes: number;
+  readonly subgroups: boolean;
+  readonly workgroupSize: number;
+}
+
+/** Many tokens, rows x tokens in the registers of a thread: for CPU adapters. */
+export interface MatmulRows {
+  readonly kernel: "matmul_rows";
+  /** Rows of a thread; even. */
+  readonly rows: number;
+  /** Tokens of a thread. */
   readonly tokens: number;
   readonly broadcast: BroadcastSize;
   readonly workgroupSize: number;
 }
 
-export type LinearVariant = RowsVariant;
-
-/** Which variant serves one token and which many, by kind of weights. */
-export interface LinearChoice {
-  readonly matvec: Readonly<Record<PlanarLayout["kind"], LinearVariant>>;
-  readonly matmul: Readonly<Record<PlanarLayout["kind"], LinearVariant>>;
+/** Many tokens, tiles staged in workgroup memory: for GPUs. */
+export interface MatmulTile {
+  readonly kernel: "matmul_tile";
+  /** Rows, and tokens, of a workgroup. */
+  readonly tile: 64 | 128;
+  /** A thread computes 4 quads x 4 quads. */
+  readonly quads: 1 | 2;
+  /** Columns staged at a time; tile * step * 8 bytes of workgroup memory. */
+  readonly step: 16 | 32;
 }
+
+export type MatvecVariant = MatvecRows | MatvecLanes;
+export type MatmulVariant = MatmulRows | MatmulTile;
+export type LinearVariant = MatvecVariant | MatmulVariant;
 
 const MAX_GRID = 65535;
 
@@ -44,29 +70,60 @@ export function linearKernelSpec(
   layout: PlanarLayout,
   form: LinearForm,
 ): KernelSpec {
-  const flags: string[] = [];
-  if (form.norm) flags.push("NORM");
-  if (form.bias) flags.push("BIAS");
-  if (form.residual) flags.push("RESIDUAL");
-  if (form.gated) flags.push("GATED");
-  const { kernel, rows, tokens, broadcast, workgroupSize } = variant;
-  if (broadcast > 0) flags.push("BROADCAST");
-  if (broadcast === 4) flags.push("BROADCAST_4");
-  if (form.gated && rows === 1) flags.push("LANE_PAIRS");
+  const { flags, sizes } = flagsAndSizes(variant, form);
+  for (const [on, flag] of [
+    [form.norm, "NORM"],
+    [form.bias, "BIAS"],
+    [form.residual, "RESIDUAL"],
+    [form.gated, "GATED"],
+  ] as const) {
+    if (on) flags.push(flag);
+  }
   const weights = weightVariant(layout);
-  return {
-    name: kernel,
-    flags,
-    sizes: {
-      R: rows,
-      T: tokens,
-      PAIRS: rows / 2,
-      LOADS: broadcast === 4 ? 2 : 1,
-      HALF_LANES: broadcast === 4 ? 0 : 4,
-    },
-    imports: weights.imports,
-    constants: { WORKGROUP_SIZE: workgroupSize, ...weights.constants },
-  };
+  const constants =
+    variant.kernel === "matvec_rows" || variant.kernel === "matmul_rows"
+      ? { ...weights.constants, WORKGROUP_SIZE: variant.workgroupSize }
+      : weights.constants;
+  return { name: variant.kernel, flags, sizes, imports: weights.imports, constants };
+}
+
+function flagsAndSizes(
+  variant: LinearVariant,
+  form: LinearForm,
+): { flags: string[]; sizes: Record<string, number> } {
+  switch (variant.kernel) {
+    case "matvec_rows":
+    case "matmul_rows": {
+      const { rows, broadcast } = variant;
+      const flags = broadcast > 0 ? ["BROADCAST"] : [];
+      if (broadcast === 4) flags.push("BROADCAST_4");
+      if (form.gated && rows === 1) flags.push("LANE_PAIRS");
+      const sizes = {
+        R: rows,
+        PAIRS: rows / 2,
+        LOADS: broadcast === 4 ? 2 : 1,
+        HALF_LANES: broadcast === 4 ? 0 : 4,
+      };
+      return {
+        flags,
+        sizes: variant.kernel === "matmul_rows" ? { ...sizes, T: variant.tokens } : sizes,
+      };
+    }
+    case "matvec_lanes": {
+      const { rows, lanes, subgroups, workgroupSize } = variant;
+      return {
+        flags: subgroups ? ["SUBGROUPS"] : [],
+        sizes: { R: rows, PAIRS: rows / 2, LANES: lanes, WORKGROUP: workgroupSize },
+      };
+    }
+    case "matmul_tile": {
+      const { tile, quads, step } = variant;
+      const sizes = { TILE: tile, STEP: step, Q: quads, THREADS: (tile / 4 / quads) ** 2 };
+      return { flags: [], sizes };
+    }
+    default:
+      throw new Error(`no linear variant ${JSON.stringify(variant satisfies never)}`);
+  }
 }
 
 /** Equal for layouts that the same kernel reads. */
@@ -87,47 +144,28 @@ export function weightVariant({ kind, blockSize, hasMin }: PlanarLayout): {
 
 /** Workgroups for `rows` rows and `tokens` tokens. */
 export function linearGrid(variant: LinearVariant, rows: number, tokens: number): Workgroups {
-  const [x, y] = splitGrid(Math.ceil(rows / (variant.rows * variant.workgroupSize)));
-  return [x, y, Math.ceil(tokens / variant.tokens)];
+  const [rowsEach, tokensEach] = workgroupTile(variant);
+  const [x, y] = splitGrid(Math.ceil(rows / rowsEach));
+  return [x, y, Math.ceil(tokens / tokensEach)];
+}
+
+function workgroupTile(variant: LinearVariant): readonly [rows: number, tokens: number] {
+  switch (variant.kernel) {
+    case "matvec_rows":
+      return [variant.rows * variant.workgroupSize, 1];
+    case "matvec_lanes":
+      return [(variant.rows * variant.workgroupSize) / variant.lanes, 1];
+    case "matmul_rows":
+      return [variant.rows * variant.workgroupSize, variant.tokens];
+    case "matmul_tile":
+      return [variant.tile, variant.tile];
+    default:
+      throw new Error(`no linear variant ${JSON.stringify(variant satisfies never)}`);
+  }
 }
 
 /** At least `workgroups` workgroups, over x and y where one dimension can't hold them. */
 export function splitGrid(workgroups: number): Workgroups {
   const y = Math.ceil(workgroups / MAX_GRID);
   return [Math.ceil(workgroups / y), y, 1];
-}
-
-/** What the choice of variants depends on. */
-export type AdapterFacts = Pick<GpuContext, "isSoftware" | "features" | "info">;
-
-/** The subgroup size that the broadcast kernels can use on an adapter, else 0. */
-export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
-  const { subgroupMinSize: size, subgroupMaxSize } = info;
-  if (!features.has("subgroups") || size !== subgroupMaxSize) return 0;
-  return size === 4 || size === 8 ? size : 0;
-}
-
-/** The variants that an adapter starts with, from what is known of it. */
-export function defaultChoice(adapter: AdapterFacts): LinearChoice {
-  const broadcast = broadcastSize(adapter);
-  const matvec = (rows: number, workgroupSize: number): LinearVariant => ({
-    kernel: "matvec_rows",
-    rows,
-    tokens: 1,
-    broadcast,
-    workgroupSize,
-  });
-  const matmul = (rows: number, tokens: number, workgroupSize: number): LinearVariant => ({
-    kernel: "matmul_rows",
-    rows,
-    tokens,
-    broadcast,
-    workgroupSize,
-  });
-  if (broadcast === 8) {
-    const [one, many] = [matvec(1, 32), matmul(2, 4, 32)];
-    return { matvec: { q4: one, q8: one, f16: one }, matmul: { q4: many, q8: many, f16: many } };
-  }
-  const [one, many] = [matvec(8, 16), matmul(4, 8, 16)];
-  return { matvec: { q4: one, q8: one, f16: one }, matmul: { q4: many, q8: many, f16: many } };
 }

@@ -2,13 +2,13 @@ import type { PlanarLayout } from "../formats/planar.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
+import { defaultChoice, type LinearChoice } from "./linear-choice.ts";
 import {
-  defaultChoice,
   layoutKey,
-  type LinearChoice,
   type LinearForm,
   linearGrid,
   linearKernelSpec,
+  type LinearVariant,
 } from "./linear-variants.ts";
 
 /** A run of rows of a matrix, in one layout, small enough to bind. */
@@ -133,7 +133,7 @@ function variantFor(
   choice: LinearChoice,
   { kind }: PlanarLayout,
   role: "one" | "many",
-): LinearChoice["matvec"]["q4"] {
+): LinearVariant {
   return role === "one" ? choice.matvec[kind] : choice.matmul[kind];
 }
 

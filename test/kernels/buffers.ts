@@ -32,7 +32,10 @@ export async function readWords(
 async function readBytes(gpu: GpuContext, buffer: GPUBuffer): Promise<ArrayBuffer> {
   const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
   const staging = gpu.buffers.create({
-    ...{ label: "test read-back", purpose: "staging", bytes: buffer.size, usage },
+    label: "test read-back",
+    purpose: "staging",
+    bytes: buffer.size,
+    usage,
   });
   const encoder = gpu.device.createCommandEncoder();
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);

@@ -5,7 +5,7 @@ import { expectClose, openTestDevice, seededRandom } from "../gpu.ts";
 import { embedReference } from "../reference/embed.ts";
 import { dequantise, PLANAR_LAYOUTS, randomPlanar } from "../reference/planar.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
-import { uploadMatrix } from "./linear-case.ts";
+import { joined, uploadMatrix } from "./linear-case.ts";
 
 const gpu = await openTestDevice();
 
@@ -29,16 +29,20 @@ describe("embed", () => {
       const embed = await createEmbed(gpu, [layout]);
       const recorder = new Recorder(gpu.device, gpu.buffers, 2, "embed test");
       embed.record(recorder, {
-        ...{ matrix: uploadMatrix(gpu, parts), tokens, tokenIds: storageBuffer(gpu, ids) },
-        ...{ idsOffset, hidden },
+        matrix: uploadMatrix(gpu, parts),
+        tokens,
+        tokenIds: storageBuffer(gpu, ids),
+        idsOffset,
+        hidden,
       });
       recorder.submit();
-      const weights = Float32Array.from(parts.flatMap((part) => [...dequantise(part)]));
+      const weights = joined(parts.map(dequantise));
       const expected = embedReference(weights, cols, ids.subarray(idsOffset));
       // One rounding of scale * q + min, at weights below 1.
       const untouched = [-7, -7, -7, -7];
       expectClose(await readFloats(gpu, hidden), [...expected, ...untouched], {
-        ...{ atol: 1.2e-7, rtol: 0 },
+        atol: 1.2e-7,
+        rtol: 0,
       });
     });
   }

@@ -1,11 +1,12 @@
+import type { PlanarLayout } from "../../src/formats/planar.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
-import { createLinear, type Matrix } from "../../src/model/linear.ts";
-import type { LinearChoice, LinearForm, LinearVariant } from "../../src/model/linear-variants.ts";
+import { createLinear, type Linear, type Matrix } from "../../src/model/linear.ts";
+import { defaultChoice, type LinearChoice, sameForAll } from "../../src/model/linear-choice.ts";
+import type { LinearForm, LinearVariant } from "../../src/model/linear-variants.ts";
 import { expectClose, seededRandom } from "../gpu.ts";
 import { linearReference } from "../reference/matmul.ts";
 import { dequantise, type PlanarMatrix, randomPlanar } from "../reference/planar.ts";
-import type { PlanarLayout } from "../../src/formats/planar.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
 
 /** A shape of a linear layer, and where its operands lie. */
@@ -22,30 +23,35 @@ export interface LinearShape {
 
 const EPS = 1e-5;
 
-/** The choice that uses one variant for everything. */
-export function only(variant: LinearVariant): LinearChoice {
-  const all = { q4: variant, q8: variant, f16: variant };
-  return { matvec: all, matmul: all };
-}
-
 /** Run one variant on random operands and compare each element of y, and what lies around it, with the twin. */
-export async function checkLinear(
+export async function expectLinear(
   gpu: GpuContext,
   variant: LinearVariant,
   layout: PlanarLayout,
   form: LinearForm,
   shapes: readonly LinearShape[],
 ): Promise<void> {
-  const tokens = variant.kernel.startsWith("matvec") ? "one" : "many";
-  const linear = await createLinear(gpu, [{ ...form, layouts: [layout], tokens }], {
-    choice: only(variant),
-  });
-  for (const shape of shapes) await checkShape(gpu, linear, layout, form, shape);
+  const choice = only(gpu, variant);
+  const tokens = isMatvec(variant) ? "one" : "many";
+  const linear = await createLinear(gpu, [{ ...form, layouts: [layout], tokens }], { choice });
+  for (const shape of shapes) await expectShape(gpu, linear, layout, form, shape);
 }
 
-async function checkShape(
+function isMatvec(variant: LinearVariant): boolean {
+  return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes";
+}
+
+/** The choice that uses one variant for every kind of weights. */
+export function only(gpu: GpuContext, variant: LinearVariant): LinearChoice {
+  const usual = defaultChoice(gpu);
+  return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes"
+    ? sameForAll(variant, usual.matmul.q4)
+    : sameForAll(usual.matvec.q4, variant);
+}
+
+async function expectShape(
   gpu: GpuContext,
-  linear: Awaited<ReturnType<typeof createLinear>>,
+  linear: Linear,
   layout: PlanarLayout,
   form: LinearForm,
   shape: LinearShape,
@@ -54,7 +60,7 @@ async function checkShape(
   const random = seededRandom(rows * 31 + cols * 7 + tokens);
   const parts = splitAt > 0 ? [splitAt, rows - splitAt] : [rows];
   const planar = parts.map((count) => randomPlanar(random, layout, count, cols));
-  const weights = Float32Array.from(planar.flatMap((part) => [...dequantise(part)]));
+  const weights = joined(planar.map(dequantise));
   const width = form.gated ? rows / 2 : rows;
   const x = random.normals(xOffset + tokens * cols);
   const gain = random.uniforms(cols, 0.5, 1.5);
@@ -84,7 +90,11 @@ async function checkShape(
 
   const expected = Float64Array.from(before);
   const result = linearReference({
-    ...{ rows, cols, tokens, weights, x: x.subarray(xOffset) },
+    rows,
+    cols,
+    tokens,
+    weights,
+    x: x.subarray(xOffset),
     ...(form.norm ? { gain, eps: EPS } : {}),
     ...(form.bias ? { bias } : {}),
     ...(form.residual ? { residual: before.subarray(yOffset) } : {}),
@@ -105,7 +115,10 @@ export function uploadMatrix(gpu: GpuContext, parts: readonly PlanarMatrix[]): M
   const slices = parts.map(({ layout, rows, quants, scales }) => {
     const buffer = storageBuffer(gpu, quants);
     const slice = {
-      ...{ layout, rowStart, rows, quants: buffer },
+      layout,
+      rowStart,
+      rows,
+      quants: buffer,
       scales: scales.length > 0 ? storageBuffer(gpu, scales) : buffer,
     };
     rowStart += rows;
@@ -117,4 +130,15 @@ export function uploadMatrix(gpu: GpuContext, parts: readonly PlanarMatrix[]): M
 /** The buffers that `uploadMatrix` made. */
 export function matrixBuffers({ slices }: Matrix): GPUBuffer[] {
   return [...new Set(slices.flatMap(({ quants, scales }) => [quants, scales]))];
+}
+
+/** Arrays one after the other. */
+export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

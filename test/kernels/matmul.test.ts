@@ -1,50 +1,76 @@
 import { describe, test } from "vitest";
-import {
-  type BroadcastSize,
-  broadcastSize,
-  type LinearForm,
-  type LinearVariant,
-} from "../../src/model/linear-variants.ts";
+import type { PlanarLayout } from "../../src/formats/planar.ts";
+import { defaultChoice } from "../../src/model/linear-choice.ts";
+import type { LinearForm, MatmulVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
-import { checkLinear, type LinearShape } from "./linear-case.ts";
+import { expectLinear, type LinearShape } from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
-
-const rowsVariant = (rows: number, tokens: number, broadcast: BroadcastSize): LinearVariant => ({
-  ...{ kernel: "matmul_rows", rows, tokens, broadcast, workgroupSize: 16 },
-});
+const { q4 } = PLANAR_LAYOUTS;
+const layouts = Object.entries<PlanarLayout>(PLANAR_LAYOUTS);
 
 const FORMS: readonly LinearForm[] = [
-  { norm: true },
+  { norm: true, gated: true },
   { norm: true, bias: true },
   { residual: true },
-  { norm: true, gated: true },
 ];
 
-const SHAPES: readonly LinearShape[] = [
+const PAIRED_SHAPES: readonly LinearShape[] = [
   { rows: 2, cols: 32, tokens: 2 },
-  { rows: 32, cols: 96, tokens: 5, xOffset: 4, yOffset: 3 },
+  { rows: 34, cols: 96, tokens: 5, xOffset: 4, yOffset: 3 },
   { rows: 62, cols: 64, tokens: 9, splitAt: 30 },
-  { rows: 66, cols: 1536, tokens: 3 },
+  { rows: 130, cols: 576, tokens: 3 },
 ];
-const ODD_SHAPES: readonly LinearShape[] = [
+const SHAPES: readonly LinearShape[] = [
+  ...PAIRED_SHAPES,
   { rows: 1, cols: 32, tokens: 7 },
   { rows: 31, cols: 64, tokens: 8 },
-  { rows: 65, cols: 576, tokens: 65 },
+  { rows: 63, cols: 1536, tokens: 2 },
+  { rows: 65, cols: 96, tokens: 65 },
 ];
 
-for (const broadcast of new Set([0, broadcastSize(gpu)] as const)) {
-  describe(`matmul_rows, broadcast ${broadcast}`, () => {
-    for (const form of FORMS) {
-      const name = Object.keys(form).join("+");
-      const shapes = form.gated ? SHAPES : [...SHAPES, ...ODD_SHAPES];
-      for (const [kind, layout] of Object.entries(PLANAR_LAYOUTS)) {
-        test(`${name}, ${kind}, 2 x 4`, async () => {
-          await checkLinear(gpu, rowsVariant(2, 4, broadcast), layout, form, shapes);
-        });
-      }
-    }
+function testForm(variant: MatmulVariant, kind: string, layout: PlanarLayout, form: LinearForm) {
+  test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
+    await expectLinear(gpu, variant, layout, form, form.gated ? PAIRED_SHAPES : SHAPES);
   });
 }
+
+/** Every layout in one form, and q4 in all: the flags and the layouts meet in few lines. */
+function testLayoutsAndForms(variant: MatmulVariant): void {
+  for (const [kind, layout] of layouts) testForm(variant, kind, layout, { norm: true });
+  for (const form of FORMS) testForm(variant, "q4", q4, form);
+}
+
+const usual = defaultChoice(gpu).matmul;
+
+describe.each(layouts)("the adapter's own choice, %s", (_kind, layout) => {
+  for (const form of [...FORMS, { norm: true }]) testForm(usual[layout.kind], "", layout, form);
+});
+
+describe("matmul_rows, x loaded by each thread", () => {
+  testLayoutsAndForms({
+    kernel: "matmul_rows",
+    rows: 2,
+    tokens: 3,
+    broadcast: 0,
+    workgroupSize: 16,
+  });
+});
+
+describe("matmul_tile", () => {
+  testLayoutsAndForms({ kernel: "matmul_tile", tile: 64, quads: 1, step: 32 });
+  const form = { norm: true, gated: true };
+  testForm({ kernel: "matmul_tile", tile: 64, quads: 2, step: 32 }, "q4, 8 x 8", q4, form);
+  testForm({ kernel: "matmul_tile", tile: 128, quads: 2, step: 16 }, "q4, 128", q4, form);
+  testForm({ kernel: "matmul_tile", tile: 128, quads: 2, step: 16 }, "q4, 128", q4, {
+    residual: true,
+  });
+});
+
+test("more workgroups than one dimension of the grid holds", async () => {
+  const variant = { kernel: "matmul_rows", rows: 2, tokens: 2, broadcast: 0 } as const;
+  const shape = { rows: 131_072 + 5, cols: 32, tokens: 2 };
+  await expectLinear(gpu, { ...variant, workgroupSize: 1 }, q4, {}, [shape]);
+});

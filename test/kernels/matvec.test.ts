@@ -1,51 +1,93 @@
 import { describe, test } from "vitest";
-import {
-  type BroadcastSize,
-  broadcastSize,
-  type LinearForm,
-  type LinearVariant,
-} from "../../src/model/linear-variants.ts";
+import type { PlanarLayout } from "../../src/formats/planar.ts";
+import { broadcastSize, defaultChoice } from "../../src/model/linear-choice.ts";
+import type { LinearForm, MatvecVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
-import { checkLinear, type LinearShape } from "./linear-case.ts";
+import { expectLinear, type LinearShape } from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
-
-const rowsVariant = (rows: number, broadcast: BroadcastSize): LinearVariant => ({
-  ...{ kernel: "matvec_rows", rows, tokens: 1, broadcast, workgroupSize: 16 },
-});
+const { q4 } = PLANAR_LAYOUTS;
+const layouts = Object.entries<PlanarLayout>(PLANAR_LAYOUTS);
 
 const FORMS: readonly LinearForm[] = [
-  { norm: true },
+  { norm: true, gated: true },
   { norm: true, bias: true },
   { residual: true },
-  { norm: true, gated: true },
 ];
 
-const SHAPES: readonly LinearShape[] = [
+const PAIRED_SHAPES: readonly LinearShape[] = [
   { rows: 2, cols: 32, tokens: 1 },
   { rows: 32, cols: 96, tokens: 1, xOffset: 4, yOffset: 3 },
   { rows: 62, cols: 64, tokens: 1, splitAt: 30 },
   { rows: 130, cols: 1536, tokens: 1 },
 ];
-const ODD_SHAPES: readonly LinearShape[] = [
+const SHAPES: readonly LinearShape[] = [
+  ...PAIRED_SHAPES,
   { rows: 1, cols: 32, tokens: 1 },
   { rows: 31, cols: 64, tokens: 1 },
   { rows: 129, cols: 576, tokens: 1 },
+  { rows: 5, cols: 2080, tokens: 1 },
 ];
 
-for (const broadcast of new Set([0, broadcastSize(gpu)] as const)) {
-  describe(`matvec_rows, broadcast ${broadcast}`, () => {
-    for (const form of FORMS) {
-      const name = Object.keys(form).join("+");
-      const shapes = form.gated ? SHAPES : [...SHAPES, ...ODD_SHAPES];
-      for (const [kind, layout] of Object.entries(PLANAR_LAYOUTS)) {
-        const rows = broadcast === 8 ? 1 : 8;
-        test(`${name}, ${kind}, R ${rows}`, async () => {
-          await checkLinear(gpu, rowsVariant(rows, broadcast), layout, form, shapes);
-        });
-      }
-    }
+function testForm(variant: MatvecVariant, kind: string, layout: PlanarLayout, form: LinearForm) {
+  test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
+    await expectLinear(gpu, variant, layout, form, form.gated ? PAIRED_SHAPES : SHAPES);
   });
 }
+
+/** Every layout in one form, and q4 in all: the flags and the layouts meet in few lines. */
+function testLayoutsAndForms(variant: MatvecVariant): void {
+  for (const [kind, layout] of layouts) testForm(variant, kind, layout, { norm: true });
+  for (const form of FORMS) testForm(variant, "q4", q4, form);
+}
+
+const usual = defaultChoice(gpu).matvec;
+
+describe.each(layouts)("the adapter's own choice, %s", (_kind, layout) => {
+  for (const form of [...FORMS, { norm: true }]) testForm(usual[layout.kind], "", layout, form);
+});
+
+describe("matvec_rows, x loaded by each thread", () => {
+  testLayoutsAndForms({ kernel: "matvec_rows", rows: 2, broadcast: 0, workgroupSize: 32 });
+});
+
+const broadcast = broadcastSize(gpu);
+describe.runIf(broadcast > 0)("matvec_rows, x broadcast", () => {
+  for (const rows of [1, 4, 8]) {
+    for (const form of [{ norm: true, gated: true }, { residual: true }]) {
+      const variant = { kernel: "matvec_rows", rows, broadcast, workgroupSize: 16 } as const;
+      testForm(variant, `q4, ${rows} rows`, q4, form);
+    }
+  }
+});
+
+describe("matvec_lanes, sums in workgroup memory", () => {
+  testLayoutsAndForms({
+    kernel: "matvec_lanes",
+    rows: 2,
+    lanes: 32,
+    subgroups: false,
+    workgroupSize: 128,
+  });
+});
+
+describe.runIf(subgroups)("matvec_lanes, sums by shuffles", () => {
+  const lanes = gpu.info.subgroupMinSize ?? 4;
+  const variant = { kernel: "matvec_lanes", lanes, subgroups, workgroupSize: 64 } as const;
+  testLayoutsAndForms({ ...variant, rows: 2 });
+  testForm({ ...variant, rows: 4 }, "q4, 4 rows", q4, { norm: true, gated: true });
+});
+
+describe("more workgroups than one dimension of the grid holds", () => {
+  const shape = { cols: 32, tokens: 1 };
+  test("matvec_rows", async () => {
+    const variant = { kernel: "matvec_rows", rows: 1, broadcast: 0, workgroupSize: 1 } as const;
+    await expectLinear(gpu, variant, q4, {}, [{ ...shape, rows: 65_536 + 3 }]);
+  });
+  test("matvec_lanes", async () => {
+    const lanes = { kernel: "matvec_lanes", lanes: 4, subgroups: false, workgroupSize: 4 } as const;
+    await expectLinear(gpu, { ...lanes, rows: 2 }, q4, {}, [{ ...shape, rows: 131_072 + 5 }]);
+  });
+});

@@ -1,0 +1,62 @@
+import type { PlanarLayout } from "../formats/planar.ts";
+import type { GpuContext } from "../gpu/device.ts";
+import type { BroadcastSize, MatmulVariant, MatvecVariant } from "./linear-variants.ts";
+
+/** Which variant serves one token and which many, by kind of weights. */
+export interface LinearChoice {
+  readonly matvec: Readonly<Record<PlanarLayout["kind"], MatvecVariant>>;
+  readonly matmul: Readonly<Record<PlanarLayout["kind"], MatmulVariant>>;
+}
+
+/** What the choice of variants depends on. */
+export type AdapterFacts = Pick<GpuContext, "isSoftware" | "features" | "info">;
+
+/** The least subgroup size that WebGPU allows, for an adapter that doesn't tell its own. */
+const LEAST_SUBGROUP = 4;
+
+/** The subgroup size that the broadcast kernels can use on an adapter, else 0. */
+export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
+  const { subgroupMinSize: size, subgroupMaxSize } = info;
+  if (!features.has("subgroups") || size !== subgroupMaxSize) return 0;
+  return size === 4 || size === 8 ? size : 0;
+}
+
+/** The variants that an adapter starts with, from what is known of it. */
+export function defaultChoice(adapter: AdapterFacts): LinearChoice {
+  return adapter.isSoftware ? softwareChoice(broadcastSize(adapter)) : gpuChoice(adapter);
+}
+
+function softwareChoice(broadcast: BroadcastSize): LinearChoice {
+  const wide = broadcast === 8;
+  const matvec: MatvecVariant = {
+    kernel: "matvec_rows",
+    rows: wide ? 2 : 8,
+    broadcast,
+    workgroupSize: wide ? 32 : 16,
+  };
+  const matmul: MatmulVariant = {
+    kernel: "matmul_rows",
+    rows: wide ? 2 : 4,
+    tokens: wide ? 4 : 8,
+    broadcast,
+    workgroupSize: wide ? 32 : 16,
+  };
+  return sameForAll(matvec, matmul);
+}
+
+function gpuChoice({ features, info }: AdapterFacts): LinearChoice {
+  const subgroups = features.has("subgroups");
+  const lanes = subgroups ? Math.min(32, info.subgroupMinSize ?? LEAST_SUBGROUP) : 32;
+  return sameForAll(
+    { kernel: "matvec_lanes", rows: 2, lanes, subgroups, workgroupSize: 128 },
+    { kernel: "matmul_tile", tile: 64, quads: 1, step: 32 },
+  );
+}
+
+/** One variant for one token and one for many, whatever the weights. */
+export function sameForAll(matvec: MatvecVariant, matmul: MatmulVariant): LinearChoice {
+  return {
+    matvec: { q4: matvec, q8: matvec, f16: matvec },
+    matmul: { q4: matmul, q8: matmul, f16: matmul },
+  };
+}
