@@ -1,3 +1,4 @@
+import { commonLayout } from "../formats/common-layout.ts";
 import { planarLayout, type PlanarLayout } from "../formats/planar.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
@@ -14,16 +15,12 @@ export interface ModelLayouts {
  * weights still stream.
  */
 export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts {
-  const layouts = (...parts: readonly string[]): PlanarLayout[] => {
-    const found = new Map<string, PlanarLayout>();
-    for (const [name, { type }] of file.tensors) {
-      if (parts.some((part) => name === part || name.endsWith(`.${part}`))) {
-        const layout = planarLayout(type);
-        found.set(JSON.stringify(layout), layout);
-      }
-    }
-    return [...found.values()];
-  };
+  const layouts = (...parts: readonly string[]): PlanarLayout[] =>
+    distinct(
+      [...file.tensors.values()]
+        .filter(({ name }) => parts.some((part) => name === part || name.endsWith(`.${part}`)))
+        .map(({ type }) => planarLayout(type)),
+    );
   const plain = { norm: false, bias: false, residual: false, gated: false, tokens: "any" } as const;
   const bias = architectureOf(config).qkvBias;
   const head = file.tensors.has("output.weight") ? "output.weight" : "token_embd.weight";
@@ -31,8 +28,23 @@ export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts 
   const linear = [
     { ...plain, layouts: qkv, norm: true, bias },
     { ...plain, layouts: layouts("attn_output.weight", "ffn_down.weight"), residual: true },
-    { ...plain, layouts: layouts("ffn_gate.weight"), norm: true, gated: true },
+    { ...plain, layouts: gateUpLayouts(file), norm: true, gated: true },
     { ...plain, layouts: layouts(head), norm: true },
   ];
   return { linear, embedding: layouts("token_embd.weight") };
+}
+
+/** Gate and up rows share a matrix: see `interleavedRows`. */
+function gateUpLayouts(file: GgufFile): PlanarLayout[] {
+  const found: PlanarLayout[] = [];
+  for (const [name, gate] of file.tensors) {
+    const up = file.tensors.get(name.replace(/\.ffn_gate\.weight$/, ".ffn_up.weight"));
+    if (!name.endsWith(".ffn_gate.weight") || up === undefined) continue;
+    found.push(commonLayout(planarLayout(gate.type), planarLayout(up.type)));
+  }
+  return distinct(found);
+}
+
+function distinct(layouts: readonly PlanarLayout[]): PlanarLayout[] {
+  return [...new Map(layouts.map((layout) => [JSON.stringify(layout), layout])).values()];
 }

@@ -1,9 +1,10 @@
 import type { ByteSource } from "../formats/byte-source.ts";
+import { sameLayout } from "../formats/common-layout.ts";
 import { planarBytes, type PlanarLayout } from "../formats/planar.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
-import { type RowRun, sameLayout } from "./row-runs.ts";
+import type { RowRun } from "./row-runs.ts";
 import type { WeightLoadOptions } from "./weights.ts";
 
 /** Bytes handed to the queue before waiting for the GPU, which bounds the driver's own staging. */

@@ -1,7 +1,7 @@
-import { UnsupportedModelError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import { commonLayout, convertPlanes } from "../formats/common-layout.ts";
 import type { TensorInfo } from "../formats/gguf-tensors.ts";
-import { planarLayout, type PlanarLayout } from "../formats/planar.ts";
+import { planarBytes, planarLayout, type PlanarLayout } from "../formats/planar.ts";
 import { type MatrixChunk, streamMatrix } from "../formats/stream.ts";
 
 /** A run of rows that share a layout, and how they are read. */
@@ -32,71 +32,90 @@ export function stackedRows(tensors: readonly TensorInfo[]): RowRun[] {
 }
 
 /**
- * The rows of two tensors of one shape in turn: first 0, second 0, first 1, …
- * @throws UnsupportedModelError when their layouts differ.
+ * The rows of two tensors of one shape in turn: first 0, second 0, first 1, …, in a layout that
+ * holds both.
  */
 export function interleavedRows(first: TensorInfo, second: TensorInfo): RowRun[] {
-  const layout = planarLayout(first.type);
-  if (!sameLayout(layout, planarLayout(second.type))) {
-    const what = `"${first.name}" as ${first.type} beside "${second.name}" as ${second.type}`;
-    throw new UnsupportedModelError(what, ["gate and up projections of one type"]);
-  }
+  const layout = commonLayout(planarLayout(first.type), planarLayout(second.type));
   const [rows, cols] = first.shape as [number, number];
   return [
     {
       layout,
       rows: 2 * rows,
       cols,
-      chunks: (source, options) =>
-        zipRows(tensorChunks(source, first, options), tensorChunks(source, second, options)),
+      chunks: (source, options) => zipRows(source, [first, second], layout, options),
     },
   ];
 }
+
+const rowBytes = ({ bytes, shape }: TensorInfo): number => bytes / (shape[0] as number);
 
 async function* tensorChunks(
   source: ByteSource,
   info: TensorInfo,
   { signal, onBytes }: StreamOptions,
+  maxBytes = CHUNK_BYTES,
 ): AsyncGenerator<MatrixChunk> {
-  const rowBytes = info.bytes / (info.shape[0] as number);
-  for await (const chunk of streamMatrix(source, info, { maxBytes: CHUNK_BYTES }, signal)) {
+  for await (const chunk of streamMatrix(source, info, { maxBytes }, signal)) {
     yield chunk;
-    onBytes(chunk.rowCount * rowBytes);
+    onBytes(chunk.rowCount * rowBytes(info));
   }
 }
 
 async function* zipRows(
-  first: AsyncIterable<MatrixChunk>,
-  second: AsyncIterable<MatrixChunk>,
+  source: ByteSource,
+  tensors: readonly [TensorInfo, TensorInfo],
+  layout: PlanarLayout,
+  options: StreamOptions,
 ): AsyncGenerator<MatrixChunk> {
-  const others = second[Symbol.asyncIterator]();
-  for await (const a of first) {
-    const b = (await others.next()).value as MatrixChunk;
-    yield {
-      rowStart: 2 * a.rowStart,
-      rowCount: 2 * a.rowCount,
-      quants: zip(a.quants, b.quants, a.rowCount),
-      scales: zip(a.scales, b.scales, a.rowCount),
-    };
+  // Chunks of both must have the same rows, whatever the bytes of a row.
+  const chunkRows = Math.floor(CHUNK_BYTES / Math.max(...tensors.map(rowBytes)));
+  const [first, second] = tensors.map((info) =>
+    tensorChunks(source, info, options, chunkRows * rowBytes(info)),
+  ) as [AsyncGenerator<MatrixChunk>, AsyncGenerator<MatrixChunk>];
+  const [own, others] = tensors.map(({ type }) => planarLayout(type)) as [
+    PlanarLayout,
+    PlanarLayout,
+  ];
+  const cols = tensors[0].shape[1] as number;
+  const pair = planarBytes(layout, 2, cols);
+  try {
+    for await (const chunk of first) {
+      const elements = chunk.rowCount * cols;
+      const other = (await second.next()).value as MatrixChunk;
+      const a = convertPlanes(chunk, own, layout, elements);
+      const b = convertPlanes(other, others, layout, elements);
+      yield {
+        rowStart: 2 * chunk.rowStart,
+        rowCount: 2 * chunk.rowCount,
+        quants: zip(a.quants, b.quants, chunk.rowCount, pair.quantBytes),
+        scales: zip(a.scales, b.scales, chunk.rowCount, pair.scaleBytes),
+      };
+    }
+    await second.next(); // lets the second stream report its last bytes
+  } finally {
+    await second.return(undefined);
   }
-  await others.next(); // lets the second stream report its last bytes
 }
 
-/** Rows of `a` and `b` in turn; in 16-bit units, since a row may hold an odd number of scales. */
-function zip(a: Uint32Array, b: Uint32Array, rows: number): Uint32Array<ArrayBuffer> {
-  const out = new Uint32Array(a.length + b.length);
+/**
+ * Rows of `a` and `b` in turn, of `pairBytes` for two; in 16-bit units, since a row may hold an odd
+ * number of scales.
+ */
+function zip(
+  a: Uint32Array,
+  b: Uint32Array,
+  rows: number,
+  pairBytes: number,
+): Uint32Array<ArrayBuffer> {
+  const out = new Uint32Array((rows * pairBytes) / 4);
   const [from, other, to] = [a, b, out].map(
     (words) => new Uint16Array(words.buffer, words.byteOffset, words.length * 2),
   ) as [Uint16Array, Uint16Array, Uint16Array];
-  const width = Math.floor(from.length / rows);
+  const width = pairBytes / 4;
   for (let row = 0; row < rows; row++) {
     to.set(from.subarray(row * width, (row + 1) * width), 2 * row * width);
     to.set(other.subarray(row * width, (row + 1) * width), (2 * row + 1) * width);
   }
   return out;
-}
-
-/** Whether the same kernel reads both. */
-export function sameLayout(a: PlanarLayout, b: PlanarLayout): boolean {
-  return a.kind === b.kind && a.blockSize === b.blockSize && a.hasMin === b.hasMin;
 }
