@@ -1,7 +1,7 @@
 import { DeviceLostError, type Engine } from "../src/index.ts";
 import { finalFigures, startAnswerClock } from "./answer-figures.ts";
 import { toMessages, type Turn } from "./conversation.ts";
-import { describeAnswerProblem } from "./problem.ts";
+import { describeAnswerProblem, endsEngine } from "./problem.ts";
 
 /** What an answer needs beside the engine and the conversation. */
 export interface AnswerOptions {
@@ -14,7 +14,7 @@ export interface AnswerOptions {
 
 /**
  * Answer the last of `turns`, in place. Whatever ends it, the text that came until then stays.
- * @throws DeviceLostError: then the turn waits for a new engine, unless it has some text already
+ * @throws what ended the engine with it; after a lost device an answer that hadn't begun waits for the next
  */
 export async function answerLastTurn(
   engine: Engine,
@@ -49,8 +49,9 @@ export async function answerLastTurn(
   } catch (error) {
     if (signal.aborted) {
       turn.state = "stopped";
-    } else if (error instanceof DeviceLostError) {
-      turn.state = turn.answer === "" ? "waiting" : "failed";
+    } else if (endsEngine(error)) {
+      const waits = error instanceof DeviceLostError && turn.answer === "";
+      turn.state = waits ? "waiting" : "failed";
       throw error;
     } else {
       turn.state = "failed";

@@ -4,7 +4,7 @@ import { openTurn, type ChatState, type ModelChoice } from "./chat-state.ts";
 import { createTurn, type Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { loadModel, NO_FIGURES } from "./model-loading.ts";
-import { describeLoadProblem } from "./problem.ts";
+import { describeAnswerProblem, describeLoadProblem } from "./problem.ts";
 
 /** What the user can do; views call it and show `state` when told that it has changed. */
 export interface Chat {
@@ -188,12 +188,12 @@ export function createChat(offered: ModelChoice, onChange: () => void): Chat {
     }
   }
 
-  /** The device was lost under an answer: the engine is of no more use. */
+  /** An answer ended the engine: it is of no more use. */
   function failModel(error: unknown): void {
     if (state.model.step !== "ready") return;
     const { choice } = state.model;
     void takeEngine()?.destroy();
-    update({ model: { step: "failed", choice, problem: describeLoadProblem(error) } });
+    update({ model: { step: "failed", choice, problem: describeAnswerProblem(error, false) } });
   }
 
   function takeEngine(): Engine | undefined {

@@ -29,7 +29,10 @@ export async function loadModel(
       onFigures({
         ...progress,
         bytesPerSecond: meter.perSecond(),
-        msLeft: meter.msLeft(progress.totalBytes),
+        msLeft:
+          progress.loadedBytes < progress.totalBytes
+            ? meter.msLeft(progress.totalBytes)
+            : undefined,
       });
     },
   });

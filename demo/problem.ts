@@ -14,6 +14,7 @@ export interface Problem {
 }
 
 const CONVERSATION_SAFE = "The conversation is kept as it is.";
+const CONVERSATION_KEPT = "The conversation is kept, with everything written so far.";
 
 /** What to tell when a model could not be loaded. */
 export function describeLoadProblem(error: unknown): Problem {
@@ -98,9 +99,9 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
       return {
         title: "The GPU ran out of memory",
         happened,
-        safe: `The model stays loaded. ${CONVERSATION_SAFE}`,
-        advice: shorter,
-        remedy,
+        safe: CONVERSATION_KEPT,
+        advice: "Load the model again, and ask for less at once, or begin a new conversation.",
+        remedy: "load-again",
       };
     case "chat-template":
       return {
@@ -125,18 +126,25 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
     case "unsupported-model":
     case "webgpu-unavailable":
     case "unsupported-device":
-    case "shader":
       return unexpected(error, "answer-again");
+    case "shader":
+      return unexpected(error, "load-again");
     default:
       return error.code satisfies never;
   }
+}
+
+/** After these the engine answers no more: it has to be loaded again. */
+export function endsEngine(error: unknown): boolean {
+  if (!(error instanceof LlmError)) return false;
+  return ["device-lost", "gpu-out-of-memory", "shader"].includes(error.code);
 }
 
 function deviceLost(happened: string): Problem {
   return {
     title: "The GPU was lost",
     happened,
-    safe: "The conversation is kept, with everything written so far.",
+    safe: CONVERSATION_KEPT,
     advice: "Load the model again and go on. If it happens again, restart the browser.",
     remedy: "load-again",
   };

@@ -1,0 +1,142 @@
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type BuiltSite, openBuiltSite, openWatched, type WatchOptions } from "./site.ts";
+
+let site: BuiltSite;
+
+beforeAll(async () => {
+  site = await openBuiltSite();
+});
+
+afterAll(() => site?.close());
+
+/** An address that is no secure context, answered with the built files. */
+const PLAIN_HTTP = "http://plain.test/";
+
+async function serveOverPlainHttp(page: Page): Promise<void> {
+  await page.route(`${PLAIN_HTTP}**`, (route) => {
+    const path = new URL(route.request().url()).pathname;
+    if (path === "/icon.svg")
+      return route.fulfill({ contentType: "image/svg+xml", body: "<svg/>" });
+    return route.fulfill({ path: join(site.folder, path === "/" ? "index.html" : path) });
+  });
+}
+
+interface Case extends WatchOptions {
+  readonly title: string;
+  readonly advice: string;
+  readonly diagnostics: readonly (string | RegExp)[];
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  "an insecure page": {
+    url: PLAIN_HTTP,
+    prepare: serveOverPlainHttp,
+    title: "This page needs a secure address",
+    advice: "https://",
+    diagnostics: ["problem: insecure-context", "secure context: false", "user agent: Mozilla"],
+  },
+  "a browser without WebGPU": {
+    init: () => Object.defineProperty(navigator, "gpu", { value: undefined }),
+    title: "This browser has no WebGPU",
+    advice: "Safari",
+    diagnostics: ["problem: no-webgpu", "navigator.gpu: absent"],
+  },
+  "no adapter": {
+    init: () => (navigator.gpu.requestAdapter = () => Promise.resolve(null)),
+    title: "WebGPU is there, but found no GPU to use",
+    advice: "chrome://flags/#enable-unsafe-webgpu",
+    diagnostics: ["problem: no-adapter", "navigator.gpu: present", "adapter: none"],
+  },
+  "an adapter that can't be asked for": {
+    init: () => (navigator.gpu.requestAdapter = () => Promise.reject(new Error("blocked here"))),
+    title: "WebGPU is there, but found no GPU to use",
+    advice: "hardware acceleration",
+    diagnostics: ["problem: no-adapter", "detail: Error: blocked here"],
+  },
+  "limits that are too small": {
+    init: () => {
+      const request = navigator.gpu.requestAdapter.bind(navigator.gpu);
+      navigator.gpu.requestAdapter = async (options) => {
+        const adapter = await request(options);
+        const limits: Record<string, unknown> = {};
+        for (const name in adapter?.limits) {
+          limits[name] = adapter.limits[name as keyof GPUSupportedLimits];
+        }
+        limits["maxStorageBuffersPerShaderStage"] = 4;
+        Object.defineProperty(adapter, "limits", { value: limits });
+        return adapter;
+      };
+    },
+    title: "This GPU’s limits are too small",
+    advice: "maxStorageBuffersPerShaderStage",
+    diagnostics: [
+      "problem: limits",
+      "maxStorageBuffersPerShaderStage: 4",
+      "architecture: swiftshader",
+      /features: .+/,
+    ],
+  },
+};
+
+test.each(Object.entries(CASES))("says what to do about %s", async (_, given) => {
+  const { title, advice, diagnostics, ...options } = given;
+  const watched = await openWatched(site, options);
+  const { page } = watched;
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: title }).waitFor();
+  expect(await notice.textContent()).toContain(advice);
+  await expectClosed(page);
+
+  await notice.getByText("Diagnostics", { exact: true }).click();
+  const text = (await notice.getByLabel("Diagnostics").textContent()) ?? "";
+  for (const line of diagnostics) expect(text).toMatch(line);
+  await watched.close();
+});
+
+/** Nothing can be asked, and nothing seems to be on its way. */
+async function expectClosed(page: Page): Promise<void> {
+  expect(await page.getByRole("textbox", { name: "Your question" }).isDisabled()).toBe(true);
+  expect(await page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+  expect(await page.getByRole("button", { name: /^Load / }).count()).toBe(0);
+}
+
+test("a software adapter may go on, and is said to be slow", async () => {
+  const watched = await openWatched(site);
+  await watched.page.getByRole("heading", { name: "No GPU in use: this will be slow" }).waitFor();
+  const load = watched.page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" });
+  expect(await load.isEnabled()).toBe(true);
+  expect(await watched.page.locator(".load-size").textContent()).toContain("93.8\u00a0MiB to get");
+  await watched.close();
+});
+
+test("diagnostics are copied, or selected where the page has no clipboard", async () => {
+  const secure = await openWatched(site, { permissions: ["clipboard-read", "clipboard-write"] });
+  await secure.page.getByRole("button", { name: "Copy diagnostics" }).click();
+  await secure.page.getByText("Copied.").waitFor();
+  const copied = await secure.page.evaluate(() => navigator.clipboard.readText());
+  expect(copied).toContain("architecture: swiftshader");
+  await secure.close();
+
+  const plain = await openWatched(site, { url: PLAIN_HTTP, prepare: serveOverPlainHttp });
+  const alert = plain.page.getByRole("alert");
+  await alert.getByRole("button", { name: "Copy diagnostics" }).click();
+  await alert.getByText("Selected: press").waitFor();
+  const selected = await plain.page.evaluate(() => String(getSelection()));
+  expect(selected).toContain("problem: insecure-context");
+  await plain.close();
+});
+
+test("a default model that isn't on the server is said, and a file can be opened", async () => {
+  const watched = await openWatched(site, {
+    expectedLog: /404/,
+    prepare: (page) =>
+      page.route("**/models/*", (route) => route.fulfill({ status: 404, body: "not found" })),
+  });
+  const { page } = watched;
+  await page.getByText("It can’t be had from here").waitFor();
+  expect(await page.getByRole("button", { name: /^Load / }).isDisabled()).toBe(true);
+  expect(await page.getByRole("button", { name: "Open a .gguf file" }).isEnabled()).toBe(true);
+  await watched.close();
+});

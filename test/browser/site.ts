@@ -1,0 +1,137 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { build } from "vite";
+import { expect } from "vitest";
+import { launchBrowser } from "./launch.ts";
+import { serveStatic } from "./static-server.ts";
+
+/** A small random model with a long context: it answers fast, and writes nonsense. */
+export const TINY_MODEL = "tiny-flow.gguf";
+
+const TOP = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The site as `npm run build` makes it, in a sub-folder of a static host, and a browser to open it in. */
+export interface BuiltSite {
+  readonly browser: Browser;
+  readonly url: string;
+  /** The folder that it was built into. */
+  readonly folder: string;
+  close(): Promise<void>;
+}
+
+/** Build and serve the site. Models aren't copied: they are served from where they lie. */
+export async function openBuiltSite(): Promise<BuiltSite> {
+  const folder = await mkdtemp(join(tmpdir(), "ziggurat-site-"));
+  await build({
+    configFile: join(TOP, "vite.config.ts"),
+    logLevel: "warn",
+    build: { outDir: folder, copyPublicDir: false },
+  });
+  const folders = [folder, join(TOP, "public"), join(TOP, "test/golden/data")];
+  const site = await serveStatic(folders, "/some/folder/");
+  const browser = await launchBrowser();
+  return {
+    browser,
+    url: site.url,
+    folder,
+    async close() {
+      await browser.close();
+      await site.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A page of the site that notes everything that must not happen. */
+export interface WatchedPage {
+  readonly page: Page;
+  /** Fails if the page broke its CSP, threw, logged an error, or asked another origin for anything. */
+  close(): Promise<void>;
+}
+
+export interface WatchOptions extends BrowserContextOptions {
+  /** Runs in the page before its own scripts. */
+  readonly init?: () => void;
+  /** The page to open; by default the site's own address. */
+  readonly url?: string;
+  /** Called before the page is opened. */
+  readonly prepare?: (page: Page) => Promise<void>;
+  /** Logged errors that belong to the case (a file that isn't there, say). */
+  readonly expectedLog?: RegExp;
+}
+
+/** Open the chat page in a context of its own. */
+export async function openWatched(
+  site: BuiltSite,
+  options: WatchOptions = {},
+): Promise<WatchedPage> {
+  const { init, url = site.url, prepare, expectedLog, ...contextOptions } = options;
+  const context = await site.browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    ...contextOptions,
+  });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  const origin = new URL(url).origin;
+  page.on("pageerror", (error) => faults.push(`thrown: ${error.stack ?? error.message}`));
+  page.on("console", (message) => {
+    if (message.type() !== "error" || expectedLog?.test(message.text())) return;
+    faults.push(`logged: ${message.text()}`);
+  });
+  context.on("request", (request) => {
+    if (new URL(request.url()).origin !== origin) faults.push(`asked for ${request.url()}`);
+  });
+  await page.exposeFunction("noteViolation", (what: string) => faults.push(`CSP: ${what}`));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      const note = (globalThis as unknown as { noteViolation(what: string): void }).noteViolation;
+      note(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  if (init !== undefined) await page.addInitScript(init);
+  await prepare?.(page);
+  await page.goto(url);
+  return {
+    page,
+    async close() {
+      await context.close();
+      expect(faults).toEqual([]);
+    },
+  };
+}
+
+/** The path of the tiny model on disk. */
+export const tinyModelPath: string = join(TOP, "test/golden/data", TINY_MODEL);
+
+/** Let the page get the tiny model at the default model's address. */
+export async function serveTinyAsDefault(page: Page): Promise<void> {
+  await page.route("**/models/*.gguf", (route) =>
+    route.continue({ url: new URL(`../${TINY_MODEL}`, route.request().url()).href }),
+  );
+}
+
+/** Load the tiny model as a file of the user's. */
+export async function loadTiny(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await page.setInputFiles("#file", tinyModelPath);
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+}
+
+/** Write a question and send it by the keyboard. */
+export async function ask(page: Page, question: string): Promise<void> {
+  await page.getByRole("textbox", { name: "Your question" }).fill(question);
+  await page.keyboard.press("Enter");
+}
+
+/** Wait until the last turn is in this state. */
+export async function turnIs(page: Page, state: string): Promise<void> {
+  await page.locator(`.turn:last-child[data-state="${state}"]`).waitFor();
+}
+
+/** The text of the last answer. */
+export async function lastAnswer(page: Page): Promise<string> {
+  return (await page.locator(".turn:last-child .answer").textContent()) ?? "";
+}
