@@ -6,6 +6,7 @@
 //
 // A part is what one invocation takes: VEC4S vectors of four logits, WORKGROUP_SIZE vectors apart.
 // No barriers. KEYS also clears the histogram for the kernels that follow.
+// Arrays of vocab_size / n words are rounded up.
 // Dispatch: (ceil(vocab_size / (4 * VEC4S * WORKGROUP_SIZE)), 1, 1).
 // CPU twin: test/reference/argmax.ts
 
@@ -21,13 +22,13 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<vec4<u32>>; // (vocab_size / 4, rounded up) f32 bits
+@group(0) @binding(1) var<storage, read> logits: array<vec4<u32>>; // (vocab_size / 4) f32 bits
 #if KEYS
-@group(0) @binding(2) var<storage, read> seen: array<u32>; // (vocab_size / 32, rounded up) bits
+@group(0) @binding(2) var<storage, read> seen: array<u32>; // (vocab_size / 32) bits
 #endif
 @group(0) @binding(3) var<storage, read_write> partials: array<vec2<u32>>; // (invocations)
 #if KEYS
-@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>; // (vocab_size / 4, rounded up)
+@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>; // (vocab_size / 4)
 @group(0) @binding(5) var<storage, read_write> histogram: array<u32>; // (2 * bins)
 #endif
 
@@ -36,8 +37,10 @@ const LANES: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 fn load_keys(i: u32) -> vec4<u32> {
 #if KEYS
     let raw = bitcast<vec4<f32>>(logits[i]);
-    let is_seen = ((vec4<u32>(seen[i / 8u]) >> (LANES + 4u * (i % 8u))) & vec4<u32>(1u)) != vec4<u32>(0u);
-    let factor = select(vec4<f32>(params.penalty), vec4<f32>(params.inv_penalty), raw > vec4<f32>(0.0));
+    let bits = vec4<u32>(seen[i / 8u]) >> (LANES + 4u * (i % 8u));
+    let is_seen = (bits & vec4<u32>(1u)) == vec4<u32>(1u);
+    let is_positive = raw > vec4<f32>(0.0);
+    let factor = select(vec4<f32>(params.penalty), vec4<f32>(params.inv_penalty), is_positive);
     let found = order_key4(select(logits[i], bitcast<vec4<u32>>(raw * factor), is_seen));
 #else
     let found = order_key4(logits[i]);

@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> state: array<u32>; // (16)
 @group(0) @binding(4) var<storage, read_write> table: array<vec4<u32>>; // (layers, KV heads)
 @group(0) @binding(5) var<storage, read_write> tokens: array<u32>; // (ring)
-@group(0) @binding(6) var<storage, read_write> seen: array<u32>; // (vocab_size / 32, rounded up) bits
+@group(0) @binding(6) var<storage, read_write> seen: array<u32>; // (vocab_size / 32) bits
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(local_invocation_id) local_id: vec3<u32>) {

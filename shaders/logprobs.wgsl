@@ -1,6 +1,7 @@
 // logprobs: the natural log-probability of one token of each row of logits.
 //
-//   logprobs[first_row + r] = logits[r, t] - log(sum over i of exp(logits[r, i])), t = targets[first_row + r]
+//   logprobs[first_row + r] = logits[r, t] - log(sum over i of exp(logits[r, i])),
+//   t = targets[first_row + r];
 //   NaN if the row holds NaN or +inf, or nothing but -inf
 //
 // The sum leaves out the largest logit m and is taken of exp(logit - m), so that with log(1 + sum)

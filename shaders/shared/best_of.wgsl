@@ -18,15 +18,15 @@ fn workgroup_best(local: u32, mine: vec2<u32>) -> vec2<u32> {
     if (local < BEST_GROUPS) {
         let size = WORKGROUP_SIZE / BEST_GROUPS;
         var best = sh_best[local * size];
-        for (var i = 1u; i < size; i += 1u) {
-            best = better_of(best, sh_best[local * size + i]);
+        for (var i = local * size + 1u; i < (local + 1u) * size; i += 1u) {
+            best = better_of(best, sh_best[i]);
         }
         sh_group_best[local] = best;
     }
     workgroupBarrier();
     var best = mine;
     if (local == 0u) {
-        for (var i = 0u; i < BEST_GROUPS; i += 1u) {
+        for (var i = local; i < BEST_GROUPS; i += 1u) {
             best = better_of(best, sh_group_best[i]);
         }
     }

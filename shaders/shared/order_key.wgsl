@@ -14,10 +14,15 @@ fn order_key4(bits: vec4<u32>) -> vec4<u32> {
     return select(plain, vec4<u32>(KEY_NAN), magnitude > vec4<u32>(0x7f800000u));
 }
 
+fn order_key(value: f32) -> u32 {
+    return order_key4(vec4<u32>(bitcast<u32>(value))).x;
+}
+
 // The logits of keys that are numbers.
 fn key_logit4(keys: vec4<u32>) -> vec4<f32> {
     let positive = keys >= vec4<u32>(0x80000000u);
-    return bitcast<vec4<f32>>(keys ^ select(vec4<u32>(0xffffffffu), vec4<u32>(0x80000000u), positive));
+    let flips = select(vec4<u32>(0xffffffffu), vec4<u32>(0x80000000u), positive);
+    return bitcast<vec4<f32>>(keys ^ flips);
 }
 
 // Whether the largest key says that the logits can be sampled: no NaN, no +inf, not all -inf.

@@ -1,5 +1,7 @@
+import { UnsupportedModelError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
-import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { BufferBinding, DispatchList, Workgroups } from "../gpu/recorder.ts";
 import type { ResolvedSampling } from "../sampling/options.ts";
 
 /** In `tokens`: the step began after a stop token and did nothing. */
@@ -29,57 +31,197 @@ export interface SamplerStep {
 
 /** Chooses tokens on the GPU and ends the step there. */
 export interface Sampler {
-  /** Compile what these options need; greedy sampling without a penalty is ready from the start. */
+  /**
+   * Compile and allocate what these options need, once. Greedy sampling without a penalty is ready
+   * from the start.
+   */
   prepare(options: ResolvedSampling): Promise<void>;
   /** Record choosing the next token from the logits, and the end of the step. */
   record(list: DispatchList, step: SamplerStep): void;
   destroy(): void;
 }
 
-/** Invocations and logits per invocation of `argmax_partial`. */
-const PARTIAL = { WORKGROUP_SIZE: 64, VEC4S: 16 };
+/** `BINS` and `BIN_NATS` of `shaders/shared/sampling_bins.wgsl`. */
+const BINS = 1024;
+const BIN_NATS = 1 / 32;
 
-/** Make a sampler, ready for greedy sampling. */
+/** The histogram's counters hold the weights of so many tokens. */
+const MAX_VOCAB = 2 ** 18;
+
+/** Invocations of a workgroup, and vectors of 4 logits per invocation, of `argmax_partial`. */
+const PARTIAL_SIZE = { WORKGROUP_SIZE: 64, VEC4S: 16 };
+
+/** Logits per workgroup of `sample_histogram`. */
+const HISTOGRAM_LOGITS = 8192;
+
+const ONE_WORKGROUP: Workgroups = [1, 1, 1];
+
+/** What every sampling needs. */
+interface GreedyParts {
+  readonly argmaxPartial: Kernel;
+  readonly argmaxStep: Kernel;
+  readonly partials: GPUBuffer;
+}
+
+/** What temperature or a repetition penalty need beyond that. */
+interface SampledParts {
+  readonly argmaxPartialKeys: Kernel;
+  readonly sampleHistogram: Kernel;
+  readonly sampleSelect: Kernel;
+  readonly sampleDraw: Kernel;
+  readonly keys: GPUBuffer;
+  readonly histogram: GPUBuffer;
+  readonly selection: GPUBuffer;
+}
+
+/**
+ * Make a sampler, ready for greedy sampling.
+ * @throws UnsupportedModelError when the vocabulary is larger than the kernels can count.
+ */
 export async function createSampler(
   gpu: GpuContext,
   { vocabSize }: { readonly vocabSize: number },
 ): Promise<Sampler> {
-  const partialGroups = Math.ceil(vocabSize / (4 * PARTIAL.VEC4S * PARTIAL.WORKGROUP_SIZE));
+  if (vocabSize > MAX_VOCAB) {
+    throw new UnsupportedModelError(`a vocabulary of ${vocabSize}`, [`up to ${MAX_VOCAB} tokens`]);
+  }
   const [argmaxPartial, argmaxStep] = await Promise.all([
-    gpu.kernels.get({ name: "argmax_partial", constants: PARTIAL }),
-    gpu.kernels.get({ name: "argmax_step" }),
+    gpu.kernels.get({ name: "argmax_partial", constants: PARTIAL_SIZE }),
+    gpu.kernels.get({ name: "argmax_step", constants: { WORKGROUP_SIZE: workgroupSize(gpu) } }),
   ]);
-  const partials = gpu.buffers.create({
-    label: "sampler partials",
-    purpose: "activations",
-    bytes: partialGroups * PARTIAL.WORKGROUP_SIZE * 8,
-    usage: GPUBufferUsage.STORAGE,
-  });
-  return {
-    async prepare() {},
-    record(list, step) {
-      const { logits, state, table, tableCount, tokens, stopIds, seen, advance, options } = step;
-      if (options.temperature !== 0 || options.repetitionPenalty !== 1) {
-        throw new Error("these sampling options are not prepared");
-      }
-      if (logits.size < Math.ceil(vocabSize / 4) * 16) {
-        throw new Error(`logits of ${logits.size} bytes are too small for ${vocabSize} tokens`);
-      }
-      list.run(
-        argmaxPartial,
-        { logits, partials },
-        { vocab_size: vocabSize, penalty: 1, inv_penalty: 1 },
-        [partialGroups, 1, 1],
-      );
-      list.run(
-        argmaxStep,
-        { partials, stop_ids: stopIds, state, table, tokens, seen },
-        { table_count: tableCount, advance: Number(advance) },
-        [1, 1, 1],
-      );
-    },
-    destroy() {
-      gpu.buffers.destroy(partials);
-    },
-  };
+  const bytes = partialWorkgroups(vocabSize) * PARTIAL_SIZE.WORKGROUP_SIZE * 8;
+  const partials = createBuffer(gpu, "partials", bytes);
+  return new GpuSampler(gpu, vocabSize, { argmaxPartial, argmaxStep, partials });
+}
+
+class GpuSampler implements Sampler {
+  readonly #gpu: GpuContext;
+  readonly #vocabSize: number;
+  readonly #greedy: GreedyParts;
+  #preparing: Promise<void> | undefined;
+  #sampled: SampledParts | undefined;
+
+  constructor(gpu: GpuContext, vocabSize: number, greedy: GreedyParts) {
+    this.#gpu = gpu;
+    this.#vocabSize = vocabSize;
+    this.#greedy = greedy;
+  }
+
+  async prepare(options: ResolvedSampling): Promise<void> {
+    if (!isPlainGreedy(options)) await (this.#preparing ??= this.#prepareSampled());
+  }
+
+  record(list: DispatchList, step: SamplerStep): void {
+    const { logits, options } = step;
+    if (logits.size < Math.ceil(this.#vocabSize / 4) * 16) {
+      throw new Error(`logits of ${logits.size} bytes are too small for ${this.#vocabSize} tokens`);
+    }
+    const { argmaxPartial, partials } = this.#greedy;
+    const params = {
+      vocab_size: this.#vocabSize,
+      penalty: options.repetitionPenalty,
+      inv_penalty: 1 / options.repetitionPenalty,
+    };
+    const grid: Workgroups = [partialWorkgroups(this.#vocabSize), 1, 1];
+    if (isPlainGreedy(options)) {
+      list.run(argmaxPartial, { logits, partials }, params, grid);
+      this.#recordArgmax(list, step);
+      return;
+    }
+    const sampled = this.#sampled;
+    if (sampled === undefined) throw new Error("the sampler is not prepared for these options");
+    const { argmaxPartialKeys, keys, histogram } = sampled;
+    const buffers = { logits, seen: step.seen, partials, keys, histogram };
+    list.run(argmaxPartialKeys, buffers, params, grid);
+    if (options.temperature === 0) this.#recordArgmax(list, step);
+    else this.#recordDraw(list, step, sampled);
+  }
+
+  destroy(): void {
+    const { buffers } = this.#gpu;
+    buffers.destroy(this.#greedy.partials);
+    if (this.#sampled === undefined) return;
+    const { keys, histogram, selection } = this.#sampled;
+    for (const buffer of [keys, histogram, selection]) buffers.destroy(buffer);
+  }
+
+  #recordArgmax(list: DispatchList, step: SamplerStep): void {
+    const { argmaxStep, partials } = this.#greedy;
+    list.run(argmaxStep, { partials, ...stepBuffers(step) }, stepParams(step), ONE_WORKGROUP);
+  }
+
+  #recordDraw(list: DispatchList, step: SamplerStep, parts: SampledParts): void {
+    const { temperature, topK, topP, minP, seed } = step.options;
+    const { keys, histogram, selection } = parts;
+    const { partials } = this.#greedy;
+    const selects = topK > 0 || topP < 1;
+    if (selects) {
+      const bins = {
+        bins_per_logit: 1 / (BIN_NATS * temperature),
+        range: BINS * BIN_NATS * temperature,
+      };
+      const grid: Workgroups = [Math.ceil(this.#vocabSize / HISTOGRAM_LOGITS), 1, 1];
+      list.run(parts.sampleHistogram, { partials, keys, histogram }, bins, grid);
+      const buffers = { partials, keys, histogram, selection };
+      const params = { ...bins, top_k: topK, top_p: topP };
+      list.run(parts.sampleSelect, buffers, params, ONE_WORKGROUP);
+    }
+    const params = {
+      inv_temperature: 1 / temperature,
+      range: temperature * Math.min(BINS * BIN_NATS, -Math.log(minP)),
+      use_selection: Number(selects),
+      seed,
+      ...stepParams(step),
+    };
+    const buffers = { partials, keys, selection, ...stepBuffers(step) };
+    list.run(parts.sampleDraw, buffers, params, ONE_WORKGROUP);
+  }
+
+  async #prepareSampled(): Promise<void> {
+    const { kernels } = this.#gpu;
+    const WORKGROUP_SIZE = workgroupSize(this.#gpu);
+    const VEC4S = HISTOGRAM_LOGITS / (4 * WORKGROUP_SIZE);
+    const [argmaxPartialKeys, sampleHistogram, sampleSelect, sampleDraw] = await Promise.all([
+      kernels.get({ name: "argmax_partial", flags: ["KEYS"], constants: PARTIAL_SIZE }),
+      kernels.get({ name: "sample_histogram", constants: { WORKGROUP_SIZE, VEC4S } }),
+      kernels.get({ name: "sample_select", constants: { WORKGROUP_SIZE } }),
+      kernels.get({ name: "sample_draw", constants: { WORKGROUP_SIZE } }),
+    ]);
+    this.#sampled = {
+      argmaxPartialKeys,
+      sampleHistogram,
+      sampleSelect,
+      sampleDraw,
+      keys: createBuffer(this.#gpu, "keys", Math.ceil(this.#vocabSize / 4) * 16),
+      histogram: createBuffer(this.#gpu, "histogram", 2 * BINS * 4),
+      selection: createBuffer(this.#gpu, "selection", 2 * 4),
+    };
+  }
+}
+
+function isPlainGreedy({ temperature, repetitionPenalty }: ResolvedSampling): boolean {
+  return temperature === 0 && repetitionPenalty === 1;
+}
+
+/** Barriers cost CPU adapters by the invocation, a GPU nearly nothing. */
+function workgroupSize({ isSoftware }: GpuContext): number {
+  return isSoftware ? 64 : 256;
+}
+
+function partialWorkgroups(vocabSize: number): number {
+  return Math.ceil(vocabSize / (4 * PARTIAL_SIZE.VEC4S * PARTIAL_SIZE.WORKGROUP_SIZE));
+}
+
+function createBuffer(gpu: GpuContext, what: string, bytes: number): GPUBuffer {
+  const usage = GPUBufferUsage.STORAGE;
+  return gpu.buffers.create({ label: `sampler ${what}`, purpose: "activations", bytes, usage });
+}
+
+function stepBuffers(step: SamplerStep): Record<string, BufferBinding> {
+  const { stopIds, state, table, tokens, seen } = step;
+  return { stop_ids: stopIds, state, table, tokens, seen };
+}
+
+function stepParams({ tableCount, advance }: SamplerStep): Record<string, number> {
+  return { table_count: tableCount, advance: Number(advance) };
 }
