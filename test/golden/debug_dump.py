@@ -7,7 +7,7 @@ import torch
 
 
 def dump_layers(model, ids: list[int], out: Path) -> None:
-    """Writes `NAME.bin` (little-endian f32, row-major) for each stage and `index.json` with the shapes.
+    """Writes `NAME.bin` (little-endian f32, row-major) per stage and `index.json` with the shapes.
 
     q and k are those of transformers, after RoPE by rotated halves: within a head of size d the pair
     (i, i + d/2) here is the pair (2i, 2i + 1) of a GGUF `llama` file's own row order.

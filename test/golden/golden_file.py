@@ -1,11 +1,6 @@
 """Where goldens live and how they are written: paths, header, compact JSON.
 
-Environment of all golden scripts (Python 3.11, CPU):
-
-    python3 -m venv .venv-golden
-    .venv-golden/bin/pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
-    .venv-golden/bin/pip install transformers==5.2.0 accelerate==1.15.0 gguf==0.19.0 kvpress==0.5.5 \
-        llama-cpp-python==0.3.36      # the last one only for `make_tiny.py --llama-cpp`
+The Python environment of all golden scripts is described in README.md.
 """
 
 import hashlib

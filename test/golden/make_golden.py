@@ -1,9 +1,9 @@
 """Goldens of SmolLM2-135M-Instruct: log-probabilities and greedy text (f32, one thread).
 
-    .venv-golden/bin/python test/golden/make_golden.py              # writes test/golden/data/smollm2-*.json
-    .venv-golden/bin/python test/golden/make_golden.py --debug DIR  # dumps every layer of one prompt instead
+    .venv-golden/bin/python test/golden/make_golden.py              # writes data/smollm2-*.json
+    .venv-golden/bin/python test/golden/make_golden.py --debug DIR  # dumps layers instead
 
-The environment is described in golden_file.py. Takes about two minutes.
+The environment is described in README.md. Takes about two minutes.
 """
 
 import argparse

@@ -34,7 +34,7 @@ def scales_and_mins(blocks: np.ndarray, levels: int):
 
 
 def pack_scales(scale: np.ndarray, minimum: np.ndarray) -> np.ndarray:
-    """Twelve bytes: low six bits of the first four of each, then nibbles with their high bits above."""
+    """Twelve bytes: six bits of the first four of each; nibbles of the rest, their high bits above."""
     s_low, s_high, m_low, m_high = scale[:, :4], scale[:, 4:], minimum[:, :4], minimum[:, 4:]
     first = s_low | ((s_high >> 4) << 6)
     second = m_low | ((m_high >> 4) << 6)
