@@ -1,167 +1,116 @@
-import type { BufferAllocator } from "../gpu/buffers.ts";
+import type { DispatchList } from "../gpu/recorder.ts";
+import type { KvShape } from "./layout.ts";
+import type { ResolvedCacheOptions } from "./options.ts";
+import type { CachePlan } from "./scheduler.ts";
 
-/** Storage type of cached keys and values; `f16` is packed in u32 and needs no GPU feature. */
-export type KvDtype = "f16" | "f32";
-
-/** What the cache needs to know of a model. */
-export interface KvShape {
-  readonly numLayers: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly dtype: KvDtype;
-}
-
-/** Rows per head are allocated in multiples of this, so that buffers rarely change. */
-export const CAPACITY_GRANULE = 256;
-
-const TABLE_ENTRY_WORDS = 4;
-
-/** Bytes of one row (one token, one KV head) of keys or of values. */
-export function kvRowBytes({ headDim, dtype }: KvShape): number {
-  return headDim * (dtype === "f16" ? 2 : 4);
-}
-
-/** Rows per head that policy `full` allocates for `tokens` tokens. */
-export function fullCapacity(tokens: number): number {
-  return Math.ceil(tokens / CAPACITY_GRANULE) * CAPACITY_GRANULE;
-}
-
-/** Bytes that policy `full` allocates for `tokens` tokens: keys and values of all layers, table. */
-export function fullCacheBytes(shape: KvShape, tokens: number): number {
-  const rows = shape.numLayers * shape.numKvHeads * fullCapacity(tokens);
-  return 2 * rows * kvRowBytes(shape) + tableBytes(shape);
-}
-
-function tableBytes({ numLayers, numKvHeads }: KvShape): number {
-  return numLayers * numKvHeads * TABLE_ENTRY_WORDS * 4;
-}
-
-/** Keys and values of one layer: `[head][capacity][headDim]` each. */
+/** The rows of one layer, on the GPU; each head's rows start where the table says. */
 export interface LayerRegion {
   readonly keys: GPUBuffer;
   readonly values: GPUBuffer;
-  /** Rows allocated per KV head. */
+  /** Position of each row, u32, where rows are evicted; else row j of a head is position j. */
+  readonly positions?: GPUBuffer;
+  /** Most rows that any head has room for. */
   readonly capacity: number;
 }
 
-/**
- * The uncompressed cache (policy `full`): per layer one region of keys and one of values, and a
- * table `[layer][head]` of (offset, length, capacity, 0) that the kernels read. The GPU counts
- * lengths up by itself; the host writes the table only when regions change or rows are dropped.
- */
-export class KvCache {
+/** Where a prefill's new rows of a layer go: row `offset + head * stride + index`. */
+export interface StagedRegion {
+  readonly keys: GPUBuffer;
+  readonly values: GPUBuffer;
+  readonly offset: number;
+  readonly stride: number;
+  /** Rows that a head has room for. */
+  readonly rows: number;
+}
+
+/** Where RoPE leaves what ranks the rows later. */
+export interface RowTracking {
+  /**
+   * The last queries, after RoPE, f32 `[layer][windowSize][numHeads][headDim]`: that of position p
+   * in slot `p % windowSize`.
+   */
+  readonly queries: GPUBuffer;
+  readonly layer: number;
+  readonly windowSize: number;
+  /** Index in the prefill of the first query that is wanted. */
+  readonly from: number;
+  /** Decode: positions of the layer's rows, u32. */
+  readonly positions?: GPUBuffer;
+}
+
+/** A prefill in work: layer after layer is staged, then taken into the cache. */
+export interface CachePrefill {
+  staged(layer: number): StagedRegion;
+  /** Rows that the longest head of a layer holds before. */
+  keptRows(layer: number): number;
+  /** Where attention leaves max and sum of the queries from index `from` on, if it should. */
+  readonly stats: { readonly buffer: GPUBuffer; readonly from: number } | undefined;
+  /** What appending keeps track of beside the rows, if the policy needs it. */
+  track(layer: number): RowTracking | undefined;
+  /** Record what takes a layer's staged rows into the cache: a compression, or nothing. */
+  takeLayer(list: DispatchList, layer: number): void;
+  /** What `takeLayer` recorded is submitted: free what it replaced. */
+  layerSubmitted(): void;
+  /** All layers are submitted: the new rows belong to the cache. */
+  end(): Promise<void>;
+  /** The prefill failed: free what was made for it. The caller restores the cache. */
+  cancel(): void;
+}
+
+/** The cache at one moment of a conversation, to return to. */
+export interface RestorePoint {
+  /** Tokens seen by then. */
+  readonly tokens: number;
+  /** Bytes that were moved to host memory for it. */
+  readonly hostBytes: number;
+  /** It is not needed any more. */
+  release(): void;
+}
+
+/** Rows and bytes of one layer. */
+export interface LayerRows {
+  /** Rows per KV head that the policy allows; undefined before the first prefill. */
+  readonly budget: number | undefined;
+  /** Rows in use, of the longest head. */
+  readonly length: number;
+  /** Rows allocated, of the longest head. */
+  readonly capacity: number;
+  readonly bytes: number;
+  /** Share of the window's attention that the kept rows carry, per KV head: measured. */
+  readonly keptMass: readonly number[];
+}
+
+/** Keys and values of the tokens seen so far, or of those that a policy keeps. */
+export interface KvCache {
   readonly shape: KvShape;
-  /** `array<vec4<u32>>`, `numLayers * numKvHeads` entries. */
+  readonly options: ResolvedCacheOptions;
+  /** `array<vec4<u32>>` `[layer][head]`: (offset, length, capacity, 0). */
   readonly table: GPUBuffer;
-  readonly #device: GPUDevice;
-  readonly #buffers: BufferAllocator;
-  #layers: LayerRegion[] = [];
-  #length = 0;
-
-  constructor(device: GPUDevice, buffers: BufferAllocator, shape: KvShape) {
-    this.shape = shape;
-    this.#device = device;
-    this.#buffers = buffers;
-    this.table = buffers.create({
-      label: "cache table",
-      purpose: "kv",
-      bytes: tableBytes(shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
-    });
-  }
-
-  /** Rows in use per head: the tokens that the cache holds. */
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Rows allocated per head. */
-  get capacity(): number {
-    return this.#layers[0]?.capacity ?? 0;
-  }
-
-  /** The region of `layer`; `reserve` comes first. */
-  layer(layer: number): LayerRegion {
-    const region = this.#layers[layer];
-    if (region === undefined) throw new Error(`the cache has no rows for layer ${layer}`);
-    return region;
-  }
-
-  /** Make room for `tokens` tokens in all, keeping the rows in use. True if buffers changed. */
-  reserve(tokens: number): boolean {
-    const capacity = fullCapacity(tokens);
-    if (capacity <= this.capacity) return false;
-    for (let layer = 0; layer < this.shape.numLayers; layer++) {
-      this.#layers[layer] = this.#grown(layer, capacity);
-    }
-    this.#writeTable();
-    return true;
-  }
-
-  /** Note that the GPU appended `tokens` rows to every head. */
-  appended(tokens: number): void {
-    this.#length += tokens;
-  }
-
-  /** Drop the last rows, so that `length` remain; the GPU must be done with the dropped ones. */
-  truncate(length: number): void {
-    this.#length = length;
-    this.#writeTable();
-  }
-
-  /** Drop everything and give the memory back. */
-  clear(): void {
-    this.#length = 0;
-    for (const { keys, values } of this.#layers) {
-      this.#buffers.destroy(keys);
-      this.#buffers.destroy(values);
-    }
-    this.#layers = [];
-  }
-
-  destroy(): void {
-    this.clear();
-    this.#buffers.destroy(this.table);
-  }
-
-  #grown(layer: number, capacity: number): LayerRegion {
-    const old = this.#layers[layer];
-    const keys = this.#allocate("keys", layer, capacity);
-    const values = this.#allocate("values", layer, capacity);
-    if (old !== undefined) {
-      const rowBytes = kvRowBytes(this.shape);
-      const encoder = this.#device.createCommandEncoder();
-      for (let head = 0; head < this.shape.numKvHeads && this.#length > 0; head++) {
-        const from = head * old.capacity * rowBytes;
-        const to = head * capacity * rowBytes;
-        const bytes = this.#length * rowBytes;
-        encoder.copyBufferToBuffer(old.keys, from, keys, to, bytes);
-        encoder.copyBufferToBuffer(old.values, from, values, to, bytes);
-      }
-      this.#device.queue.submit([encoder.finish()]);
-      this.#buffers.destroy(old.keys);
-      this.#buffers.destroy(old.values);
-    }
-    return { keys, values, capacity };
-  }
-
-  #allocate(what: "keys" | "values", layer: number, capacity: number): GPUBuffer {
-    return this.#buffers.create({
-      label: `layer ${layer} ${what}`,
-      purpose: "kv",
-      layer,
-      bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
-  }
-
-  #writeTable(): void {
-    const { numLayers, numKvHeads } = this.shape;
-    const words = new Uint32Array(numLayers * numKvHeads * TABLE_ENTRY_WORDS);
-    for (let entry = 0; entry < numLayers * numKvHeads; entry++) {
-      const head = entry % numKvHeads;
-      words.set([head * this.capacity, this.#length, this.capacity, 0], entry * TABLE_ENTRY_WORDS);
-    }
-    this.#device.queue.writeBuffer(this.table, 0, words);
-  }
+  /** Tokens seen: the position of the next one. */
+  readonly tokens: number;
+  /** What the last prefill or compression was planned to do. */
+  readonly plan: CachePlan | undefined;
+  region(layer: number): LayerRegion;
+  layers(): LayerRows[];
+  /** What decode's appending keeps track of, if the policy needs it. */
+  track(layer: number): RowTracking | undefined;
+  /** Rows that decode may append to every head before `makeRoom`. */
+  room(): number;
+  /**
+   * Prepare for `newTokens` more tokens of a prompt of `promptTokens` (all turns together). Unless
+   * `evict`, all rows stay, whatever the budget.
+   */
+  beginPrefill(newTokens: number, promptTokens: number, evict: boolean): Promise<CachePrefill>;
+  /** Nothing is in flight, and the GPU has appended up to `tokens`: make room for more. */
+  makeRoom(tokens: number): Promise<void>;
+  /** Nothing is in flight: the cache ends with token `tokens`; rows after it are dropped. */
+  settle(tokens: number): void;
+  /** Note the present state, to return to it. */
+  restorePoint(): Promise<RestorePoint>;
+  restore(point: RestorePoint): Promise<void>;
+  /** Positions that a layer keeps, ascending, per KV head. */
+  keptPositions(layer: number): Promise<number[][]>;
+  /** Forget everything and give the memory back. */
+  clear(): void;
+  destroy(): void;
 }

@@ -1,7 +1,8 @@
-import { type Engine, loadEngine } from "../index.ts";
+import { type CacheReport, type Engine, loadEngine } from "../index.ts";
 import type { Args } from "./args.ts";
+import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
-import { kvDtype, openModel } from "./model.ts";
+import { openModel } from "./model.ts";
 
 /**
  * Load the model that `--model` names, run `work`, and free the GPU. Ctrl-C aborts the work, so
@@ -11,7 +12,7 @@ export async function withEngine<T>(
   args: Args,
   work: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const cache = kvDtype(args.text("kv-dtype"));
+  const cache = cacheOptions(args);
   const source = await openModel(args.required("model"));
   const interrupted = new AbortController();
   const onInterrupt = (): void => interrupted.abort(new DOMException("interrupted", "AbortError"));
@@ -24,4 +25,20 @@ export async function withEngine<T>(
     process.removeListener("SIGINT", onInterrupt);
     await engine.destroy();
   }
+}
+
+/** A cache report, with the kept positions of the first `tokens` tokens where `--kept` asks. */
+export async function reportWithKept(
+  args: Args,
+  engine: Engine,
+  report: CacheReport,
+  tokens: number,
+): Promise<object> {
+  if (!args.flag("kept")) return report;
+  const kept = await engine.keptPositions();
+  const layers = report.layers.map((layer, l) => ({
+    ...layer,
+    kept: (kept[l] as number[][]).map((head) => head.filter((position) => position < tokens)),
+  }));
+  return { ...report, layers };
 }

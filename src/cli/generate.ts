@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { type ChatMessage, type GenerateOptions, SourceError } from "../index.ts";
 import { type Args, readArgs, UsageError } from "./args.ts";
-import { withEngine } from "./engine.ts";
+import { CACHE_OPTIONS } from "./cache-options.ts";
+import { reportWithKept, withEngine } from "./engine.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
+  ...CACHE_OPTIONS,
   prompt: { type: "string" },
   "prompt-file": { type: "string" },
   raw: { type: "boolean" },
@@ -34,8 +36,10 @@ export async function generate(argv: readonly string[]): Promise<void> {
       process.stdout.write("\n");
       return;
     }
-    const adapter = engine.adapter;
-    process.stdout.write(`${JSON.stringify({ ...(await generation.result), adapter })}\n`);
+    const result = await generation.result;
+    const cache = await reportWithKept(args, engine, result.cache, result.cache.tokens);
+    const { adapter } = engine;
+    process.stdout.write(`${JSON.stringify({ ...result, cache, adapter })}\n`);
   });
 }
 

@@ -1,15 +1,16 @@
-import { kvRowBytes } from "../cache/kv-cache.ts";
+import { kvRowBytes } from "../cache/layout.ts";
 import { readGguf } from "../formats/gguf.ts";
 import { planarBytes, planarLayout } from "../formats/planar.ts";
 import type { TensorInfo } from "../formats/gguf-tensors.ts";
 import { readModelConfig } from "../model/config.ts";
-import { readArgs } from "./args.ts";
-import { kvDtype, MODEL_OPTIONS, openModel } from "./model.ts";
+import { readArgs, UsageError } from "./args.ts";
+import { MODEL_OPTIONS, openModel } from "./model.ts";
 
 /** `ziggurat inspect`: what a model file holds and what it costs on the GPU, without a GPU. */
 export async function inspect(argv: readonly string[]): Promise<void> {
-  const args = readArgs(argv, MODEL_OPTIONS);
-  const { kvDtype: dtype = "f16" } = kvDtype(args.text("kv-dtype"));
+  const args = readArgs(argv, { ...MODEL_OPTIONS, "kv-dtype": { type: "string" } });
+  const dtype = args.text("kv-dtype") ?? "f16";
+  if (dtype !== "f16" && dtype !== "f32") throw new UsageError("--kv-dtype wants f16 or f32");
   const source = await openModel(args.required("model"));
   const file = await readGguf(source);
   const config = readModelConfig(file);
@@ -27,7 +28,7 @@ export async function inspect(argv: readonly string[]): Promise<void> {
     ggufVersion: file.version,
     fileBytes: source.size,
     gpuWeightBytes: tensors.reduce((sum, tensor) => sum + tensor.gpuBytes, 0),
-    kvBytesPerToken: rows * kvRowBytes({ numLayers, numKvHeads, headDim, dtype }),
+    kvBytesPerToken: rows * kvRowBytes({ headDim, dtype }),
     kvDtype: dtype,
     tensors,
   };

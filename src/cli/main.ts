@@ -16,10 +16,14 @@ const HELP = `ziggurat: language models on WebGPU, with a compressed KV cache
 
   ziggurat generate --model M (--prompt S | --prompt-file F) [--raw] [--json]
       [--max-tokens N] [--stop S]... [--temperature T] [--top-k N] [--top-p P]
-      [--min-p P] [--repetition-penalty R] [--seed N] [--kv-dtype f16|f32]
-  ziggurat score --model M --text-file F --context N [--json] [--kv-dtype f16|f32]
+      [--min-p P] [--repetition-penalty R] [--seed N] [cache options]
+  ziggurat score --model M --text-file F --context N [--json] [cache options]
   ziggurat inspect --model M [--json]
   ziggurat bench [--model M] [--shape smollm2-135m|llama-1b|llama-8b] [--json F]
+
+Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
+  --budget 256|12%|24MB  --layer-budgets A,B,…  --window N  --beta B  --pool avg:5|max:7
+  --sinks N  --head-floor F  --kv-dtype f16|f32  --kept (lists the kept positions)
 
 M is the path of a GGUF file, a URL, or a hub id such as owner/repository/file.gguf.
 --raw skips the chat template. Exit codes: 0 done, 1 failed, 2 wrong usage.

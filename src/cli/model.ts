@@ -1,12 +1,10 @@
 import type { ByteSource } from "../index.ts";
 import { openUrlSource } from "../index.ts";
-import { UsageError } from "./args.ts";
 import { openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
 export const MODEL_OPTIONS = {
   model: { type: "string" },
-  "kv-dtype": { type: "string" },
   json: { type: "boolean" },
 } as const;
 
@@ -24,13 +22,4 @@ export async function openModel(model: string): Promise<ByteSource> {
   }
   const [, repository, revision = "main", path] = hub;
   return openUrlSource(`https://huggingface.co/${repository}/resolve/${revision}/${path}`);
-}
-
-/** `--kv-dtype`, as the engine takes it. */
-export function kvDtype(value: string | undefined): { kvDtype?: "f16" | "f32" } {
-  if (value === undefined) return {};
-  if (value !== "f16" && value !== "f32") {
-    throw new UsageError(`--kv-dtype wants f16 or f32, got "${value}"`);
-  }
-  return { kvDtype: value };
 }

@@ -1,10 +1,12 @@
 import { readArgs, UsageError } from "./args.ts";
-import { withEngine } from "./engine.ts";
+import { CACHE_OPTIONS } from "./cache-options.ts";
+import { reportWithKept, withEngine } from "./engine.ts";
 import { readText } from "./generate.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
+  ...CACHE_OPTIONS,
   "text-file": { type: "string" },
   context: { type: "string" },
 } as const;
@@ -15,9 +17,10 @@ export async function score(argv: readonly string[]): Promise<void> {
   const contextTokens = args.number("context");
   if (contextTokens === undefined) throw new UsageError("--context is required");
   const text = await readText(args.required("text-file"));
-  const result = await withEngine(args, (engine, signal) =>
-    engine.score(text, { contextTokens, signal }),
-  );
+  const result = await withEngine(args, async (engine, signal) => {
+    const scored = await engine.score(text, { contextTokens, signal });
+    return { ...scored, cache: await reportWithKept(args, engine, scored.cache, contextTokens) };
+  });
   if (args.flag("json")) {
     process.stdout.write(`${JSON.stringify(result)}\n`);
     return;

@@ -3,7 +3,7 @@ import { recordLayer, recordLogits } from "../model/forward.ts";
 import { seenBitmap } from "../sampling/seen.ts";
 import type { ResolvedSampling } from "../sampling/options.ts";
 import { type DecodeSteps, TOKEN_RING_SLOTS } from "./decode-loop.ts";
-import { createActivations, createRecorder, type Runtime } from "./runtime.ts";
+import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
 
 /** Most ids that can end an answer. */
 const MAX_STOP_IDS = 255;
@@ -21,6 +21,8 @@ export class Decoder {
   readonly #recorder: Recorder;
   readonly #activations: ReturnType<typeof createActivations>;
   readonly #logits: GPUBuffer;
+  /** Of the prompt's last row: kept, so that another answer needs no prefill. */
+  readonly #promptLogits: GPUBuffer;
   readonly #ring: GPUBuffer;
   readonly #stopIds: GPUBuffer;
   readonly #seen: GPUBuffer;
@@ -39,6 +41,7 @@ export class Decoder {
     this.#recorder = createRecorder(runtime, dispatches, "decode");
     this.#activations = createActivations(gpu, config, 1, 1, "decode");
     this.#logits = create("logits", Math.ceil(config.vocabSize / 4) * 4);
+    this.#promptLogits = create("prompt logits", Math.ceil(config.vocabSize / 4) * 4);
     this.#ring = create("token ring", TOKEN_RING_SLOTS);
     this.#stopIds = create("stop token ids", 1 + MAX_STOP_IDS);
     this.#seen = create("seen tokens", Math.ceil(config.vocabSize / 32));
@@ -57,7 +60,7 @@ export class Decoder {
     gpu.device.queue.writeBuffer(this.#seen, 0, seenBitmap(promptTokenIds, config.vocabSize));
   }
 
-  /** Record choosing a token from the last row of a prefill. */
+  /** Record choosing a token from a row of a prefill's hidden states. */
   recordFirst(
     list: DispatchList,
     hidden: GPUBuffer,
@@ -66,8 +69,16 @@ export class Decoder {
   ): void {
     const { config, linear, weights } = this.#runtime;
     const range = { start: lastRow, tokens: 1 };
-    recordLogits(list, config, linear, weights, hidden, this.#logits, range);
-    this.#sample(list, sampling, false);
+    recordLogits(list, config, linear, weights, hidden, this.#promptLogits, range);
+    this.#sample(list, this.#promptLogits, sampling, false);
+  }
+
+  /** Choose the first token of another answer to the same prompt, whose logits are still there. */
+  chooseAgain(sampling: ResolvedSampling): void {
+    writeState(this.#runtime, this.#runtime.cache.tokens);
+    this.#recorder.clear();
+    this.#sample(this.#recorder, this.#promptLogits, sampling, false);
+    this.#recorder.submit();
   }
 
   /** Record the step against the cache as it lies now; again whenever its buffers have changed. */
@@ -84,7 +95,7 @@ export class Decoder {
       );
     });
     recordLogits(list, config, linear, weights, hidden, this.#logits, { start: 0, tokens: 1 });
-    this.#sample(list, sampling, true);
+    this.#sample(list, this.#logits, sampling, true);
     list.upload();
   }
 
@@ -96,11 +107,10 @@ export class Decoder {
     return {
       submitted: () => submitted,
       ring: this.#ring,
-      room: () => cache.capacity - cache.length - pending,
-      makeRoom: () => {
-        cache.appended(pending);
+      room: () => cache.room() - pending,
+      makeRoom: async () => {
+        await cache.makeRoom(cache.tokens + pending);
         pending = 0;
-        cache.reserve(cache.length + 1);
         this.record(sampling);
       },
       submit: (count, after) => {
@@ -115,25 +125,36 @@ export class Decoder {
     const { buffers } = this.#runtime.gpu;
     this.#recorder.destroy();
     this.#activations.destroy();
-    for (const buffer of [this.#logits, this.#ring, this.#stopIds, this.#seen]) {
+    for (const buffer of [
+      this.#logits,
+      this.#promptLogits,
+      this.#ring,
+      this.#stopIds,
+      this.#seen,
+    ]) {
       buffers.destroy(buffer);
     }
   }
 
   #attend(list: DispatchList, layer: number): void {
     const { attention, cache, config, state } = this.#runtime;
-    const { keys, values, capacity } = cache.layer(layer);
+    const { keys, values, capacity } = cache.region(layer);
     const { qkv, attended } = this.#activations;
     const buffers = { table: cache.table, qkv, keys, values };
     const tableBase = layer * config.numKvHeads;
-    attention.appendDecoded(list, buffers, state, tableBase);
+    attention.appendDecoded(list, buffers, state, tableBase, cache.track(layer));
     attention.decode(list, { ...buffers, out: attended }, tableBase, capacity);
   }
 
-  #sample(list: DispatchList, options: ResolvedSampling, advance: boolean): void {
+  #sample(
+    list: DispatchList,
+    logits: GPUBuffer,
+    options: ResolvedSampling,
+    advance: boolean,
+  ): void {
     const { sampler, state, cache, config } = this.#runtime;
     sampler.record(list, {
-      logits: this.#logits,
+      logits,
       state,
       table: cache.table,
       tableCount: config.numLayers * config.numKvHeads,

@@ -3,6 +3,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
+import { Conversation } from "./conversation.ts";
 import { DecodeLoop } from "./decode-loop.ts";
 import { Decoder } from "./decoder.ts";
 import { generate, promptTokens } from "./generate.ts";
@@ -29,6 +30,7 @@ export class LocalEngine implements Engine {
   readonly #tokenizer: Tokenizer;
   readonly #decoder: Decoder;
   readonly #loop: DecodeLoop;
+  readonly #conversation: Conversation;
   readonly #destroyed = new AbortController();
   /** Ends the call that runs, and settles when it has let go of the GPU. */
   #stopRunning: (() => Promise<unknown>) | undefined;
@@ -38,6 +40,7 @@ export class LocalEngine implements Engine {
     this.#tokenizer = tokenizer;
     this.#decoder = new Decoder(runtime);
     this.#loop = new DecodeLoop(runtime.gpu);
+    this.#conversation = new Conversation(runtime.cache, tokenizer);
     this.adapter = adapterSummary(runtime.gpu);
   }
 
@@ -65,6 +68,7 @@ export class LocalEngine implements Engine {
       {
         runtime: this.#runtime,
         tokenizer: this.#tokenizer,
+        conversation: this.#conversation,
         decoder: this.#decoder,
         loop: this.#loop,
       },
@@ -85,6 +89,7 @@ export class LocalEngine implements Engine {
       typeof text === "string" ? promptTokens(this.#tokenizer, text) : this.#checkedIds(text);
     const signal = this.#untilDestroyed(options.signal);
     this.#checkIdle();
+    this.#conversation.forget();
     const result = score(this.#runtime, tokenIds, { ...options, signal });
     this.#stopRunning = () => result;
     try {
@@ -95,7 +100,15 @@ export class LocalEngine implements Engine {
   }
 
   memory(): MemoryReport {
-    return memoryReport(this.#runtime.gpu.buffers, this.#runtime.cache);
+    const { gpu, cache } = this.#runtime;
+    return memoryReport(gpu.buffers, cache, this.#conversation.hostBytes);
+  }
+
+  async keptPositions(): Promise<number[][][]> {
+    this.#checkIdle();
+    const { cache, config } = this.#runtime;
+    const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
+    return Promise.all(layers.map((layer) => cache.keptPositions(layer)));
   }
 
   async destroy(): Promise<void> {

@@ -1,13 +1,14 @@
 import { ContextLengthError, InvalidOptionError, ShaderError } from "../errors.ts";
-import { resolveSampling } from "../sampling/options.ts";
+import { type ResolvedSampling, resolveSampling } from "../sampling/options.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import { StreamingDetokenizer } from "../text/detokenizer.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Conversation, Reuse } from "./conversation.ts";
 import type { DecodeLoop } from "./decode-loop.ts";
 import type { Decoder } from "./decoder.ts";
-import { memoryReport } from "./memory.ts";
-import { prefill } from "./prefill.ts";
+import { cacheReport, memoryReport } from "./memory.ts";
+import { prefillPrompt } from "./prefill-prompt.ts";
 import type { Runtime } from "./runtime.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
 import type {
@@ -24,6 +25,7 @@ const DEFAULT_MAX_TOKENS = 512;
 export interface Generator {
   readonly runtime: Runtime;
   readonly tokenizer: Tokenizer;
+  readonly conversation: Conversation;
   readonly decoder: Decoder;
   readonly loop: DecodeLoop;
 }
@@ -42,79 +44,98 @@ export function promptTokens(
   return Uint32Array.from([...start, ...ids]);
 }
 
-/** Answer a prompt, piece by piece; the cache is started anew. */
+/**
+ * Answer a prompt, piece by piece. What the cache has seen of the prompt is not read again; when
+ * this throws or is broken off, the cache is as it was before.
+ */
 export async function* generate(
-  { runtime, tokenizer, decoder, loop }: Generator,
+  generator: Generator,
   prompt: string | readonly ChatMessage[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
-  const started = performance.now();
-  const { signal, stop = [] } = options;
-  signal?.throwIfAborted();
+  const { runtime, tokenizer, conversation } = generator;
+  options.signal?.throwIfAborted();
   const sampling = resolveSampling(options);
-  checkStop(stop);
-  const { sampler, cache, gpu, config } = runtime;
-  const promptTokenIds = promptTokens(tokenizer, prompt);
-  const maxTokens = tokensToGenerate(promptTokenIds.length, options, config.contextLength);
+  checkStop(options.stop ?? []);
+  const ids = promptTokens(tokenizer, prompt);
+  const maxTokens = tokensToGenerate(ids.length, options, runtime.config.contextLength);
+  const reuse = await conversation.match(ids);
+  await conversation.begin();
+  let finished = false;
+  try {
+    const result = yield* answer(generator, reuse, { ...options, maxTokens, sampling });
+    finished = true;
+    return result;
+  } finally {
+    if (!finished) await conversation.rollBack();
+  }
+}
 
-  cache.clear();
+interface AnswerOptions extends GenerateOptions {
+  readonly maxTokens: number;
+  readonly sampling: ResolvedSampling;
+}
+
+async function* answer(
+  { runtime, tokenizer, conversation, decoder, loop }: Generator,
+  { tokenIds: promptTokenIds, tokens: cachedTokens }: Reuse,
+  options: AnswerOptions,
+): AsyncGenerator<Piece, GenerateResult> {
+  const started = performance.now();
+  const { signal, stop = [], sampling, maxTokens } = options;
+  const { sampler, cache, gpu } = runtime;
   await sampler.prepare(sampling);
   decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
-  const lastRow = promptTokenIds.length - 1;
-  await prefill(
-    runtime,
-    promptTokenIds,
-    async ({ recorder, hidden, submit }) => {
-      decoder.recordFirst(recorder, hidden, lastRow, sampling);
-      await submit();
-    },
-    { signal, onProgress: options.onPrefill },
-  );
+  const { passes } = await prefillPrompt(runtime, decoder, promptTokenIds, cachedTokens, options);
   const prefilled = performance.now();
+  await conversation.prompted(promptTokenIds);
+  if (cache.room() === 0) await cache.makeRoom(cache.tokens);
   decoder.record(sampling);
 
   const tokenIds: number[] = [];
   const detokenizer = new StreamingDetokenizer(tokenizer);
   const stops = new StopStrings(stop);
-  const promptLength = cache.length;
   const steps = decoder.steps(sampling);
   let [text, firstAt, lastAt] = ["", prefilled, prefilled];
   let finishReason: FinishReason = "length";
-  try {
-    for await (const group of loop.run(steps, maxTokens)) {
-      signal?.throwIfAborted();
-      lastAt = performance.now();
-      if (tokenIds.length === 0) firstAt = lastAt;
-      const ids = takeUntilStop(group, tokenizer.eosTokenIds);
-      tokenIds.push(...ids);
-      let piece = stops.push(ids.map((id) => detokenizer.push(id)).join(""));
-      if (ids.length < group.length || stops.found) finishReason = "stop";
-      const ended = finishReason === "stop" || tokenIds.length === maxTokens;
-      if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
-      text += piece;
-      if (piece !== "" || ids.length > 0) yield { text: piece, tokenIds: ids };
-      if (ended) break;
-    }
-  } finally {
-    // Every token but perhaps the last one has its row; rows of overshot steps are dropped.
-    cache.truncate(promptLength + Math.min(tokenIds.length, steps.submitted()));
+  for await (const group of loop.run(steps, maxTokens)) {
+    signal?.throwIfAborted();
+    lastAt = performance.now();
+    if (tokenIds.length === 0) firstAt = lastAt;
+    const ids = takeUntilStop(group, tokenizer.eosTokenIds);
+    tokenIds.push(...ids);
+    let piece = stops.push(ids.map((id) => detokenizer.push(id)).join(""));
+    if (ids.length < group.length || stops.found) finishReason = "stop";
+    const ended = finishReason === "stop" || tokenIds.length === maxTokens;
+    if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
+    text += piece;
+    if (piece !== "" || ids.length > 0) yield { text: piece, tokenIds: ids };
+    if (ended) break;
   }
-  const memory = memoryReport(gpu.buffers, cache);
-  const timings = timingsOf({
-    prefillTokens: promptTokenIds.length,
-    decodeTokens: tokenIds.length,
-    started,
-    prefilled,
-    firstAt,
-    lastAt,
-  });
+  // Every token but perhaps the last one has its row; rows of overshot steps are dropped.
+  const rows = Math.min(tokenIds.length, steps.submitted());
+  cache.settle(promptTokenIds.length + rows);
+  conversation.answered(tokenIds, rows);
   return {
     text,
     tokenIds,
     promptTokenIds: [...promptTokenIds],
     finishReason,
-    timings,
-    memory,
+    usage: {
+      promptTokens: promptTokenIds.length,
+      cachedTokens,
+      completionTokens: tokenIds.length,
+    },
+    timings: timingsOf({
+      prefillTokens: promptTokenIds.length - cachedTokens,
+      decodeTokens: tokenIds.length,
+      started,
+      prefilled,
+      firstAt,
+      lastAt,
+    }),
+    memory: memoryReport(gpu.buffers, cache, conversation.hostBytes),
+    cache: cacheReport(cache, passes),
   };
 }
 

@@ -1,3 +1,4 @@
+import { resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { readGguf } from "../formats/gguf.ts";
 import { openGpu } from "../gpu/device.ts";
@@ -15,10 +16,7 @@ import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
  * the signal's reason when aborted. Nothing stays allocated on the GPU when this throws.
  */
 export async function loadEngine(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
-  const { signal, onProgress, cache: { kvDtype = "f16" } = {} } = options;
-  if (kvDtype !== "f16" && kvDtype !== "f32") {
-    throw new InvalidOptionError("cache.kvDtype", kvDtype, '"f16" or "f32"');
-  }
+  const { signal, onProgress, hiddenBytes } = options;
   signal?.throwIfAborted();
   const bytes = await openSource(source, signal);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
@@ -26,6 +24,11 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   report("open", 0);
   const file = await readGguf(bytes, signal);
   const config = readModelConfig(file);
+  const cache = resolveCacheOptions(options.cache ?? {}, config.numLayers);
+  if (hiddenBytes !== undefined && !(hiddenBytes >= config.hiddenSize * 4)) {
+    const rule = `at least ${config.hiddenSize * 4} (one token)`;
+    throw new InvalidOptionError("hiddenBytes", hiddenBytes, rule);
+  }
   const tokenizer = createTokenizer(file.metadata, file.name);
   const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
   try {
@@ -37,7 +40,7 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     };
     onBytes(0);
     const runtime = await gpu.allocating(`weights of ${file.name}`, bytes.size, () =>
-      createRuntime(gpu, bytes, file, config, { kvDtype, signal, onBytes }),
+      createRuntime(gpu, bytes, file, config, { cache, hiddenBytes, signal, onBytes }),
     );
     report("compile", bytes.size);
     const engine = new LocalEngine(runtime, tokenizer);

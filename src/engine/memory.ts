@@ -1,11 +1,16 @@
-import { fullCacheBytes, type KvCache, kvRowBytes } from "../cache/kv-cache.ts";
+import type { KvCache } from "../cache/kv-cache.ts";
+import { fullCacheBytes } from "../cache/layout.ts";
 import type { BufferAllocator } from "../gpu/buffers.ts";
-import type { LayerMemory, MemoryReport } from "./types.ts";
+import type { CacheReport, LayerMemory, MemoryReport } from "./types.ts";
 
 /** The memory report: a view of the ledger, and of the cache's rows. */
-export function memoryReport(buffers: BufferAllocator, cache: KvCache): MemoryReport {
+export function memoryReport(
+  buffers: BufferAllocator,
+  cache: KvCache,
+  hostBytes: number,
+): MemoryReport {
   const { now, peak } = buffers;
-  const full = fullCacheBytes(cache.shape, cache.length);
+  const full = fullCacheBytes(cache.shape, cache.tokens);
   return {
     weights: now.weights,
     kv: {
@@ -21,10 +26,33 @@ export function memoryReport(buffers: BufferAllocator, cache: KvCache): MemoryRe
     total: now.total,
     peak: peak.total,
     peaks: peak,
+    hostBytes,
   };
 }
 
-function layerMemory({ shape, capacity, length }: KvCache): LayerMemory[] {
-  const bytes = 2 * shape.numKvHeads * capacity * kvRowBytes(shape);
-  return Array.from({ length: shape.numLayers }, () => ({ capacity, length, bytes }));
+/** What the policy did with the tokens seen so far. */
+export function cacheReport(cache: KvCache, passes: number): CacheReport {
+  const { policy, kvDtype } = cache.options;
+  const evicted = cache.plan?.evicts ?? false;
+  return {
+    policy: policy.name,
+    kvDtype,
+    tokens: cache.tokens,
+    evicted,
+    passes,
+    layers: layerMemory(cache),
+  };
+}
+
+function layerMemory(cache: KvCache): LayerMemory[] {
+  const { shape, tokens } = cache;
+  const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, tokens);
+  return cache.layers().map(({ budget, length, capacity, bytes, keptMass }) => ({
+    budget: budget ?? tokens,
+    length,
+    capacity,
+    bytes,
+    fullBytes,
+    keptMass,
+  }));
 }

@@ -1,6 +1,7 @@
+import type { CachePrefill } from "../cache/kv-cache.ts";
 import type { DispatchList, Recorder } from "../gpu/recorder.ts";
 import { type Activations, recordLayer, type TokenRange } from "../model/forward.ts";
-import { createActivations, createRecorder, type Runtime, STATE_WORDS } from "./runtime.ts";
+import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
 import type { PrefillProgress } from "./types.ts";
 
 /** Tokens in work at a time: enough to use the GPU, few enough for a short dispatch. */
@@ -15,6 +16,10 @@ const SUBMITS_IN_FLIGHT = 3;
 export interface PrefillOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PrefillProgress) => void) | undefined;
+  /** Tokens of the whole prompt, which budgets are a share of. */
+  readonly promptTokens: number;
+  /** False: the cache takes all new rows, whatever its budget. */
+  readonly evict: boolean;
 }
 
 /** Hidden states after the last layer, `[tokens][hiddenSize]`, while a prefill's end is recorded. */
@@ -26,31 +31,25 @@ export interface PrefillEnd {
 }
 
 /**
- * Run tokens through the model, layer by layer: each layer sees the whole prompt, in chunks, before
- * the next one starts, so that a layer's rows can be compressed before the next layer's exist. Then
- * `finish` records what is wanted of the last hidden states.
+ * Run tokens through the model, layer by layer: each layer sees all of them, in chunks, and is taken
+ * into the cache before the next one starts, so that the full cache never exists. Then `finish`
+ * records what is wanted of the last hidden states.
  *
- * The rows are appended to the cache. When this throws, the cache holds the rows that it held.
+ * When this throws, some layers may have the new rows: restore the cache.
  */
 export async function prefill(
   runtime: Runtime,
   tokenIds: Uint32Array<ArrayBuffer>,
   finish: (end: PrefillEnd) => Promise<void>,
-  { signal, onProgress }: PrefillOptions = {},
+  options: PrefillOptions,
 ): Promise<void> {
   const { gpu, config, cache } = runtime;
-  const lengthBefore = cache.length;
+  const { signal, onProgress } = options;
   const total = tokenIds.length;
   const chunk = Math.min(CHUNK_TOKENS, total);
-  cache.reserve(cache.length + total);
-  const ids = gpu.buffers.create({
-    label: "prompt token ids",
-    purpose: "activations",
-    bytes: total * 4,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-  });
-  const activations = createActivations(gpu, config, total, chunk, "prefill");
-  const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+  const work = await allocate(runtime, tokenIds, chunk, options);
+  const { recorder, rows, activations, ids } = work;
+  const { hidden } = activations;
   const flight: Promise<void>[] = [];
   const submit = async (): Promise<void> => {
     recorder.submit();
@@ -61,63 +60,97 @@ export async function prefill(
     signal?.throwIfAborted();
   };
   try {
-    gpu.device.queue.writeBuffer(ids, 0, tokenIds);
-    writeState(runtime, cache.length);
-    const { hidden } = activations;
+    writeState(runtime, cache.tokens);
     const matrix = runtime.weights.embedding;
     runtime.embed.record(recorder, { matrix, tokens: total, tokenIds: ids, hidden });
-    for (let layer = 0; layer < config.numLayers; layer++) {
+    for (const [layer, weights] of runtime.weights.layers.entries()) {
       for (let start = 0; start < total; start += chunk) {
         const tokens = Math.min(chunk, total - start);
-        const weights = runtime.weights.layers[layer];
-        if (weights === undefined) throw new Error(`no weights for layer ${layer}`);
         const range = { start, tokens };
         recordLayer(recorder, config, runtime.linear, weights, activations, range, (list) =>
-          recordAttention(list, runtime, layer, activations, range),
+          recordAttention(list, runtime, rows, layer, activations, range),
         );
+        const isLast = start + tokens === total;
+        if (isLast) rows.takeLayer(recorder, layer);
         await submit();
+        if (isLast) rows.layerSubmitted();
         const doneTokens = (layer * total + start + tokens) / config.numLayers;
         onProgress?.({ doneTokens, totalTokens: total });
       }
     }
-    const entries = config.numLayers * config.numKvHeads;
-    const grown = { first: 0, count: entries, delta: total };
-    runtime.attention.adjustLengths(recorder, cache.table, grown);
-    cache.appended(total);
-    writeState(runtime, cache.length);
+    writeState(runtime, cache.tokens + total);
     await finish({ recorder, hidden, submit });
     await Promise.all(flight.splice(0));
+    await rows.end();
   } catch (error) {
     await Promise.allSettled(flight);
-    if (cache.length !== lengthBefore) cache.truncate(lengthBefore);
+    rows.cancel();
     throw error;
   } finally {
-    recorder.destroy();
-    activations.destroy();
-    gpu.buffers.destroy(ids);
+    work.free();
   }
 }
 
-/** Position of the first token of the next forward; nothing is sampled yet. */
-function writeState({ gpu, state }: Runtime, position: number): void {
-  const words = new Uint32Array(STATE_WORDS.total);
-  words[STATE_WORDS.position] = position;
-  gpu.device.queue.writeBuffer(state, 0, words);
+/** Everything that a prefill needs on the GPU. @throws GpuOutOfMemoryError, nothing allocated. */
+async function allocate(
+  runtime: Runtime,
+  tokenIds: Uint32Array<ArrayBuffer>,
+  chunk: number,
+  { promptTokens, evict }: PrefillOptions,
+): Promise<PrefillWork> {
+  const { gpu, config, cache } = runtime;
+  const tokens = tokenIds.length;
+  const bytes = tokens * config.hiddenSize * 4;
+  const made: (() => void)[] = [];
+  const make = async (): Promise<PrefillWork> => {
+    const rows = await cache.beginPrefill(tokens, promptTokens, evict);
+    made.push(() => rows.cancel());
+    const activations = createActivations(gpu, config, tokens, chunk, "prefill");
+    made.push(() => activations.destroy());
+    const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+    made.push(() => recorder.destroy());
+    const ids = gpu.buffers.create({
+      label: "prompt token ids",
+      purpose: "activations",
+      bytes: tokens * 4,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    });
+    made.push(() => gpu.buffers.destroy(ids));
+    gpu.device.queue.writeBuffer(ids, 0, tokenIds);
+    const free = (): void => made.slice(1).forEach((undo) => undo());
+    return { recorder, rows, activations, ids, free };
+  };
+  try {
+    return await gpu.allocating(`a prompt of ${tokens} tokens`, bytes, make);
+  } catch (error) {
+    for (const undo of made) undo();
+    throw error;
+  }
+}
+
+interface PrefillWork {
+  readonly recorder: Recorder;
+  readonly rows: CachePrefill;
+  readonly activations: Activations;
+  readonly ids: GPUBuffer;
+  /** Free all but the rows, which end or cancel by themselves. */
+  free(): void;
 }
 
 function recordAttention(
   list: DispatchList,
   { attention, cache, state, config }: Runtime,
+  rows: CachePrefill,
   layer: number,
   { qkv, attended }: Activations,
   range: TokenRange,
 ): void {
-  const { keys, values, capacity } = cache.layer(layer);
-  const kept = cache.length;
-  // Policy `full`: new rows are staged where they stay, right after the kept ones of each head.
-  const staged = { keys, values, offset: kept, stride: capacity, rows: capacity - kept };
+  const staged = rows.staged(layer);
+  // A layer without rows has no buffers yet: any will do, since none of their rows is read.
+  const kept = rows.keptRows(layer) > 0 ? cache.region(layer) : staged;
+  const { keys, values } = kept;
   const buffers = { table: cache.table, qkv, keys, values, out: attended };
   const chunk = { tableBase: layer * config.numKvHeads, ...range };
-  attention.appendStaged(list, buffers, state, staged, chunk);
-  attention.prefill(list, buffers, staged, chunk, kept);
+  attention.appendStaged(list, buffers, state, staged, chunk, rows.track(layer));
+  attention.prefill(list, buffers, staged, chunk, rows.keptRows(layer), rows.stats);
 }

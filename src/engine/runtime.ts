@@ -1,4 +1,6 @@
-import { type KvDtype, KvCache } from "../cache/kv-cache.ts";
+import { createCache } from "../cache/create-cache.ts";
+import type { KvCache } from "../cache/kv-cache.ts";
+import type { ResolvedCacheOptions } from "../cache/options.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/device.ts";
@@ -25,13 +27,17 @@ export interface Runtime {
   readonly cache: KvCache;
   /** `u32[16]`: token, position, step, done (shaders/shared/state.wgsl). */
   readonly state: GPUBuffer;
+  /** Most tokens whose hidden states fit: a longer prompt is read in several passes. */
+  readonly passTokens: number;
 }
 
 /** Words of the state buffer, by name. */
 export const STATE_WORDS = { token: 0, position: 1, step: 2, done: 3, total: 16 } as const;
 
 export interface RuntimeOptions {
-  readonly kvDtype: KvDtype;
+  readonly cache: ResolvedCacheOptions;
+  /** Most bytes for the hidden states of a prompt; by default what the device can bind. */
+  readonly hiddenBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes: (bytes: number) => void;
 }
@@ -45,7 +51,8 @@ export async function createRuntime(
   options: RuntimeOptions,
 ): Promise<Runtime> {
   const { numLayers, numHeads, numKvHeads, headDim } = config;
-  const { kvDtype, signal, onBytes } = options;
+  const { signal, onBytes } = options;
+  const { kvDtype } = options.cache;
   const factors = await loadRopeFactors(source, file, config, signal);
   const layouts = modelLayouts(file, config);
   const shape = {
@@ -61,22 +68,24 @@ export async function createRuntime(
       ...(factors === undefined ? {} : { factors }),
     }),
   };
-  const [weights, linear, embed, attention, sampler] = await Promise.all([
+  const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
+  const [weights, linear, embed, attention, sampler, cache] = await Promise.all([
     loadWeights(gpu, source, file, config, { signal, onBytes }),
     createLinear(gpu, layouts.linear),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
     createSampler(gpu, config),
+    createCache(gpu, cacheShape, options.cache),
   ]);
-  const cacheShape = { numLayers, numKvHeads, headDim, dtype: kvDtype };
-  const cache = new KvCache(gpu.device, gpu.buffers, cacheShape);
   const state = gpu.buffers.create({
     label: "decode state",
     purpose: "activations",
     bytes: STATE_WORDS.total * 4,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   });
-  return { gpu, config, weights, linear, embed, attention, sampler, cache, state };
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
+  const passTokens = Math.max(Math.floor(limit / (config.hiddenSize * 4)), 1);
+  return { gpu, config, weights, linear, embed, attention, sampler, cache, state, passTokens };
 }
 
 /** Activations for a forward over `tokens` tokens, at most `chunk` of them in work at a time. */
@@ -113,4 +122,11 @@ export function createActivations(
 /** A recorder whose submits hold up to `capacity` dispatches. */
 export function createRecorder({ gpu }: Runtime, capacity: number, label: string): Recorder {
   return new Recorder(gpu.device, gpu.buffers, capacity, label);
+}
+
+/** Position of the first token of the next forward; nothing is sampled yet. */
+export function writeState({ gpu, state }: Runtime, position: number): void {
+  const words = new Uint32Array(STATE_WORDS.total);
+  words[STATE_WORDS.position] = position;
+  gpu.device.queue.writeBuffer(state, 0, words);
 }

@@ -1,6 +1,6 @@
 import { ContextLengthError, InvalidOptionError, ShaderError } from "../errors.ts";
 import { recordLogits } from "../model/forward.ts";
-import { memoryReport } from "./memory.ts";
+import { cacheReport, memoryReport } from "./memory.ts";
 import { prefill, type PrefillEnd } from "./prefill.ts";
 import type { Runtime } from "./runtime.ts";
 import type { ScoreOptions, ScoreResult } from "./types.ts";
@@ -24,23 +24,30 @@ export async function score(
   const wanted = tokenIds.length - contextTokens;
   const blocks = new LogprobBlocks(runtime, tokenIds.subarray(contextTokens));
   try {
-    cache.clear();
-    const progress = { signal, onProgress: onPrefill };
+    const progress = { signal, onProgress: onPrefill, promptTokens: contextTokens };
     const context = tokenIds.slice(0, contextTokens);
     const last = { start: contextTokens - 1, tokens: 1 };
-    await prefill(runtime, context, (end) => blocks.add(end, last, 0), progress);
+    await prefill(runtime, context, (end) => blocks.add(end, last, 0), {
+      ...progress,
+      evict: true,
+    });
+    const report = cacheReport(cache, 1);
     if (wanted > 1) {
       const rest = tokenIds.slice(contextTokens, -1);
       const rows = { start: 0, tokens: rest.length };
-      await prefill(runtime, rest, (end) => blocks.add(end, rows, 1), progress);
+      await prefill(runtime, rest, (end) => blocks.add(end, rows, 1), {
+        ...progress,
+        evict: false,
+      });
     }
     const logprobs = await blocks.read();
     if (!logprobs.every(Number.isFinite)) {
       throw new ShaderError("logprobs", ["the model's logits are not finite on this GPU"]);
     }
     const nll = -logprobs.reduce((sum, value) => sum + value, 0) / wanted;
-    const memory = memoryReport(gpu.buffers, cache);
-    return { tokenIds: [...tokenIds], logprobs, nll, perplexity: Math.exp(nll), memory };
+    const memory = memoryReport(gpu.buffers, cache, 0);
+    const perplexity = Math.exp(nll);
+    return { tokenIds: [...tokenIds], logprobs, nll, perplexity, memory, cache: report };
   } finally {
     blocks.destroy();
   }

@@ -1,4 +1,5 @@
-import type { KvDtype } from "../cache/kv-cache.ts";
+import type { KvDtype } from "../cache/layout.ts";
+import type { CacheOptions } from "../cache/options.ts";
 import type { BufferPurpose } from "../gpu/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -15,7 +16,13 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Where WebGPU comes from; by default `navigator.gpu`. */
   readonly gpu?: GPU;
-  readonly cache?: { readonly kvDtype?: KvDtype };
+  /** How the cache is compressed; by default not at all. */
+  readonly cache?: CacheOptions;
+  /**
+   * Most bytes for the hidden states of a prompt (tokens x hidden size x 4). A longer prompt is read
+   * in several passes. By default what the device can bind.
+   */
+  readonly hiddenBytes?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -62,8 +69,31 @@ export interface GenerateResult {
   readonly tokenIds: readonly number[];
   readonly promptTokenIds: readonly number[];
   readonly finishReason: FinishReason;
+  readonly usage: Usage;
   readonly timings: GenerateTimings;
   readonly memory: MemoryReport;
+  readonly cache: CacheReport;
+}
+
+/** Tokens of a call. */
+export interface Usage {
+  readonly promptTokens: number;
+  /** Prompt tokens that the cache had seen already. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+/** What the cache policy did. */
+export interface CacheReport {
+  readonly policy: string;
+  readonly kvDtype: KvDtype;
+  /** Tokens seen. */
+  readonly tokens: number;
+  /** False: the last compression kept everything, because the prompt is shorter than the budget. */
+  readonly evicted: boolean;
+  /** Passes in which the prompt was read; 0 where all of it was in the cache. */
+  readonly passes: number;
+  readonly layers: readonly LayerMemory[];
 }
 
 /** An answer in the making: iterate over its pieces, or await its result. */
@@ -87,16 +117,24 @@ export interface ScoreResult {
   readonly nll: number;
   readonly perplexity: number;
   readonly memory: MemoryReport;
+  /** After the context was compressed, before the rest was appended. */
+  readonly cache: CacheReport;
 }
 
 /** Cache rows and bytes of one layer. */
 export interface LayerMemory {
-  /** Rows allocated per KV head. */
-  readonly capacity: number;
-  /** Rows in use per KV head. */
+  /** Rows per KV head that the policy allows, window included. */
+  readonly budget: number;
+  /** Rows in use, of the longest KV head. */
   readonly length: number;
-  /** Bytes allocated for keys and values. */
+  /** Rows allocated, of the longest KV head. */
+  readonly capacity: number;
+  /** Bytes allocated for keys, values and positions. */
   readonly bytes: number;
+  /** What policy `full` would have allocated, same dtype. */
+  readonly fullBytes: number;
+  /** Measured share of the window's attention that the kept rows carry, per KV head. */
+  readonly keptMass: readonly number[];
 }
 
 /** GPU bytes by purpose: a view of the one ledger (design section 6 says what counts as kv). */
@@ -116,6 +154,8 @@ export interface MemoryReport {
   readonly total: number;
   readonly peak: number;
   /** Most bytes of each purpose at one time, each on its own. */
+  /** Bytes of host memory that hold rows to return to (regenerate, edit, abort). */
+  readonly hostBytes: number;
   readonly peaks: Readonly<Record<BufferPurpose, number>>;
 }
 
@@ -151,6 +191,8 @@ export interface Engine {
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
   memory(): MemoryReport;
+  /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
+  keptPositions(): Promise<number[][][]>;
   /** Free everything on the GPU; the ledger is at zero afterwards. */
   destroy(): Promise<void>;
 }

@@ -1,0 +1,18 @@
+import type { GpuContext } from "../gpu/device.ts";
+import { CompressedCache } from "./compressed-cache.ts";
+import { createCompressor } from "./compressor.ts";
+import { FullCache } from "./full-cache.ts";
+import type { KvCache } from "./kv-cache.ts";
+import type { KvShape } from "./layout.ts";
+import type { ResolvedCacheOptions } from "./options.ts";
+
+/** The cache that a policy needs, empty; its kernels are compiled. */
+export async function createCache(
+  gpu: GpuContext,
+  shape: KvShape,
+  options: ResolvedCacheOptions,
+): Promise<KvCache> {
+  if (options.policy.scorer === null) return new FullCache(gpu.device, gpu.buffers, shape, options);
+  const compressor = await createCompressor(gpu, shape, options);
+  return new CompressedCache(gpu, shape, options, compressor);
+}

@@ -1,0 +1,127 @@
+/** Sizes of everything that a KV cache needs: one source for what is planned and what is allocated. */
+
+/** Storage type of cached keys and values; `f16` is packed in u32 and needs no GPU feature. */
+export type KvDtype = "f16" | "f32";
+
+/** What the cache needs to know of a model. */
+export interface KvShape {
+  readonly numLayers: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly dtype: KvDtype;
+}
+
+/** Policy `full` allocates rows per head in multiples of this, so that buffers rarely change. */
+const FULL_GRANULE = 256;
+
+/** Rows that decode appends at least before the cache is compressed again: keeps that rare. */
+const MIN_SPARE_ROWS = 64;
+
+/** Bytes of one row (one token, one KV head) of keys or of values. */
+export function kvRowBytes({ headDim, dtype }: Pick<KvShape, "headDim" | "dtype">): number {
+  return headDim * (dtype === "f16" ? 2 : 4);
+}
+
+/** Rows per head that policy `full` allocates for `tokens` tokens. */
+export function fullCapacity(tokens: number): number {
+  return Math.ceil(tokens / FULL_GRANULE) * FULL_GRANULE;
+}
+
+/** Bytes that policy `full` allocates for `tokens` tokens: keys and values of all layers, table. */
+export function fullCacheBytes(shape: KvShape, tokens: number): number {
+  const rows = shape.numLayers * shape.numKvHeads * fullCapacity(tokens);
+  return 2 * rows * kvRowBytes(shape) + tableBytes(shape);
+}
+
+/** Bytes of the table of (offset, length, capacity, 0) per layer and KV head. */
+export function tableBytes({ numLayers, numKvHeads }: KvShape): number {
+  return numLayers * numKvHeads * 16;
+}
+
+/** Rows that a head has beyond those that a compression keeps. */
+export function spareRows(windowSize: number): number {
+  return Math.max(windowSize, MIN_SPARE_ROWS);
+}
+
+/** Bytes of one row of a compressed layer: key, value and position. */
+export function compressedRowBytes(shape: KvShape): number {
+  return 2 * kvRowBytes(shape) + 4;
+}
+
+/** Bytes of the ring of the last `windowSize` queries of every layer, f32 after RoPE. */
+export function queryRingBytes(shape: KvShape, windowSize: number): number {
+  return shape.numLayers * windowSize * shape.numHeads * shape.headDim * 4;
+}
+
+/** Bytes of the measured attention mass that each layer and KV head keeps. */
+export function keptMassBytes({ numLayers, numKvHeads }: KvShape): number {
+  return numLayers * numKvHeads * 4;
+}
+
+/** Bytes that a compressed cache always has, whatever it keeps. */
+export function compressedFixedBytes(shape: KvShape, windowSize: number): number {
+  const ring = Math.max(queryRingBytes(shape, windowSize), 4);
+  return tableBytes(shape) + ring + keptMassBytes(shape);
+}
+
+/** Buffers that live only while layers are compressed, in bytes. */
+export interface ScratchBytes {
+  /** Keys (and as many for values) of the layer in work: `[numKvHeads][newTokens]` rows. */
+  readonly stagedKeys: number;
+  /** (max, sum) of the window's softmax: `[windowSize][numHeads]` pairs of f32. */
+  readonly stats: number;
+  /** Scores of all candidates: `[numKvHeads][stride]` f32. */
+  readonly scores: number;
+  /** Smoothed scores, where the policy smooths: the same size. */
+  readonly pooled: number;
+  /** Rows that each head keeps: `[numKvHeads]` u32. */
+  readonly headRows: number;
+  /** Selected candidates of all heads, u32. */
+  readonly kept: number;
+}
+
+/** What sizes the scratch buffers. */
+export interface ScratchInput {
+  readonly newTokens: number;
+  /** Most candidates of a head: kept rows and new ones. */
+  readonly candidates: number;
+  /** Most rows that a layer keeps, all heads together. */
+  readonly layerRows: number;
+  readonly windowSize: number;
+  readonly pools: boolean;
+}
+
+/** Elements from one head's scores to the next one's: a multiple of 4, for `vec4` loads. */
+export function scoreStride(candidates: number): number {
+  return Math.ceil(candidates / 4) * 4;
+}
+
+export function scratchBytes(shape: KvShape, input: ScratchInput): ScratchBytes {
+  const { newTokens, candidates, layerRows, windowSize, pools } = input;
+  const scores = shape.numKvHeads * scoreStride(candidates) * 4;
+  return {
+    stagedKeys: shape.numKvHeads * newTokens * kvRowBytes(shape),
+    stats: Math.max(windowSize, 1) * shape.numHeads * 8,
+    scores,
+    pooled: pools ? scores : 0,
+    headRows: shape.numKvHeads * 4,
+    kept: layerRows * 4,
+  };
+}
+
+/** Policy `full` needs none. */
+export const NO_SCRATCH: ScratchBytes = {
+  stagedKeys: 0,
+  stats: 0,
+  scores: 0,
+  pooled: 0,
+  headRows: 0,
+  kept: 0,
+};
+
+/** Bytes of all scratch buffers together. */
+export function totalScratchBytes(scratch: ScratchBytes): number {
+  const { stagedKeys, stats, scores, pooled, headRows, kept } = scratch;
+  return 2 * stagedKeys + stats + scores + pooled + headRows + kept;
+}
