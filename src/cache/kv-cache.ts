@@ -1,4 +1,4 @@
-import type { BufferAllocator } from "../gpu/buffers.ts";
+import type { GpuContext } from "../gpu/device.ts";
 
 /** Storage type of cached keys and values; `f16` is packed in u32 and needs no GPU feature. */
 export type KvDtype = "f16" | "f32";
@@ -53,16 +53,15 @@ export class KvCache {
   readonly shape: KvShape;
   /** `array<vec4<u32>>`, `numLayers * numKvHeads` entries. */
   readonly table: GPUBuffer;
-  readonly #device: GPUDevice;
-  readonly #buffers: BufferAllocator;
-  #layers: LayerRegion[] = [];
+  readonly #gpu: Pick<GpuContext, "device" | "buffers" | "allocating">;
+  #layers: readonly LayerRegion[] = [];
   #length = 0;
+  #reserved = 0;
 
-  constructor(device: GPUDevice, buffers: BufferAllocator, shape: KvShape) {
+  constructor(gpu: Pick<GpuContext, "device" | "buffers" | "allocating">, shape: KvShape) {
     this.shape = shape;
-    this.#device = device;
-    this.#buffers = buffers;
-    this.table = buffers.create({
+    this.#gpu = gpu;
+    this.table = gpu.buffers.create({
       label: "cache table",
       purpose: "kv",
       bytes: tableBytes(shape),
@@ -75,9 +74,15 @@ export class KvCache {
     return this.#length;
   }
 
-  /** Rows allocated per head. */
+  /** Rows allocated per head, in every layer. */
   get capacity(): number {
-    return this.#layers[0]?.capacity ?? 0;
+    if (this.#layers.length === 0) return 0;
+    return Math.min(...this.#layers.map(({ capacity }) => capacity));
+  }
+
+  /** Most tokens that there was room made for since the cache was last cleared. */
+  get reserved(): number {
+    return this.#reserved;
   }
 
   /** The region of `layer`; `reserve` comes first. */
@@ -87,14 +92,34 @@ export class KvCache {
     return region;
   }
 
-  /** Make room for `tokens` tokens in all, keeping the rows in use. True if buffers changed. */
-  reserve(tokens: number): boolean {
+  /**
+   * Make room for `tokens` tokens in all, keeping the rows in use. True if buffers changed.
+   * @throws GpuOutOfMemoryError, and the cache holds what it held.
+   */
+  async reserve(tokens: number): Promise<boolean> {
     const capacity = fullCapacity(tokens);
     if (capacity <= this.capacity) return false;
-    for (let layer = 0; layer < this.shape.numLayers; layer++) {
-      this.#layers[layer] = this.#grown(layer, capacity);
+    const bytes = fullCacheBytes(this.shape, tokens);
+    const allocate = (layers: readonly number[]): Promise<LayerRegion[]> =>
+      this.#gpu.allocating(`cache rows of ${tokens} tokens`, bytes, () =>
+        layers.map((layer) => this.#allocate(layer, capacity)),
+      );
+    const all = Array.from({ length: this.shape.numLayers }, (_, layer) => layer);
+    try {
+      if (this.#length === 0) {
+        this.clear();
+        this.#layers = await allocate(all);
+      } else {
+        // One layer after the other, so that no more than one is there twice.
+        for (const layer of all) {
+          const [grown] = (await allocate([layer])) as [LayerRegion];
+          this.#layers = this.#layers.with(layer, this.#moved(this.layer(layer), grown));
+        }
+      }
+      this.#reserved = tokens;
+    } finally {
+      this.#writeTable();
     }
-    this.#writeTable();
     return true;
   }
 
@@ -112,56 +137,58 @@ export class KvCache {
   /** Drop everything and give the memory back. */
   clear(): void {
     this.#length = 0;
-    for (const { keys, values } of this.#layers) {
-      this.#buffers.destroy(keys);
-      this.#buffers.destroy(values);
-    }
+    this.#reserved = 0;
+    for (const region of this.#layers) this.#free(region);
     this.#layers = [];
   }
 
   destroy(): void {
     this.clear();
-    this.#buffers.destroy(this.table);
+    this.#gpu.buffers.destroy(this.table);
   }
 
-  #grown(layer: number, capacity: number): LayerRegion {
-    const old = this.#layers[layer];
-    const keys = this.#allocate("keys", layer, capacity);
-    const values = this.#allocate("values", layer, capacity);
-    if (old !== undefined) {
-      const rowBytes = kvRowBytes(this.shape);
-      const encoder = this.#device.createCommandEncoder();
-      for (let head = 0; head < this.shape.numKvHeads && this.#length > 0; head++) {
-        const from = head * old.capacity * rowBytes;
-        const to = head * capacity * rowBytes;
-        const bytes = this.#length * rowBytes;
-        encoder.copyBufferToBuffer(old.keys, from, keys, to, bytes);
-        encoder.copyBufferToBuffer(old.values, from, values, to, bytes);
-      }
-      this.#device.queue.submit([encoder.finish()]);
-      this.#buffers.destroy(old.keys);
-      this.#buffers.destroy(old.values);
+  /** Copy the rows in use and free where they were. */
+  #moved(old: LayerRegion, grown: LayerRegion): LayerRegion {
+    const rowBytes = kvRowBytes(this.shape);
+    const bytes = this.#length * rowBytes;
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (let head = 0; head < this.shape.numKvHeads; head++) {
+      const from = head * old.capacity * rowBytes;
+      const to = head * grown.capacity * rowBytes;
+      encoder.copyBufferToBuffer(old.keys, from, grown.keys, to, bytes);
+      encoder.copyBufferToBuffer(old.values, from, grown.values, to, bytes);
     }
-    return { keys, values, capacity };
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    this.#free(old);
+    return grown;
   }
 
-  #allocate(what: "keys" | "values", layer: number, capacity: number): GPUBuffer {
-    return this.#buffers.create({
-      label: `layer ${layer} ${what}`,
-      purpose: "kv",
-      layer,
-      bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
+  #allocate(layer: number, capacity: number): LayerRegion {
+    const create = (what: "keys" | "values"): GPUBuffer =>
+      this.#gpu.buffers.create({
+        label: `layer ${layer} ${what}`,
+        purpose: "kv",
+        layer,
+        bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+    return { keys: create("keys"), values: create("values"), capacity };
+  }
+
+  #free({ keys, values }: LayerRegion): void {
+    this.#gpu.buffers.destroy(keys);
+    this.#gpu.buffers.destroy(values);
   }
 
   #writeTable(): void {
     const { numLayers, numKvHeads } = this.shape;
     const words = new Uint32Array(numLayers * numKvHeads * TABLE_ENTRY_WORDS);
-    for (let entry = 0; entry < numLayers * numKvHeads; entry++) {
-      const head = entry % numKvHeads;
-      words.set([head * this.capacity, this.#length, this.capacity, 0], entry * TABLE_ENTRY_WORDS);
-    }
-    this.#device.queue.writeBuffer(this.table, 0, words);
+    this.#layers.forEach(({ capacity }, layer) => {
+      for (let head = 0; head < numKvHeads; head++) {
+        const entry = layer * numKvHeads + head;
+        words.set([head * capacity, this.#length, capacity, 0], entry * TABLE_ENTRY_WORDS);
+      }
+    });
+    this.#gpu.device.queue.writeBuffer(this.table, 0, words);
   }
 }

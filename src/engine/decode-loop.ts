@@ -18,7 +18,7 @@ export interface DecodeSteps {
   /** Steps that may be submitted before `makeRoom` is needed. */
   room(): number;
   /** Called with nothing in flight: make the cache larger, or compress it. */
-  makeRoom(): void;
+  makeRoom(): Promise<void>;
   /** Submit `count` decode steps, then let `after` add the copy of the ring. */
   submit(count: number, after: (encoder: GPUCommandEncoder) => void): void;
 }
@@ -78,7 +78,7 @@ export class DecodeLoop {
       while (flight.length > 0) {
         while (flight.length < GROUPS_IN_FLIGHT && submitted < maxSteps) {
           if (steps.room() === 0 && flight.length > 0) break;
-          if (steps.room() === 0) steps.makeRoom();
+          if (steps.room() === 0) await steps.makeRoom();
           launch(Math.min(groupSteps, maxSteps - submitted, steps.room()), steps.submit);
         }
         const group = flight.shift() as Group;

@@ -97,10 +97,10 @@ export class Decoder {
       submitted: () => submitted,
       ring: this.#ring,
       room: () => cache.capacity - cache.length - pending,
-      makeRoom: () => {
+      makeRoom: async () => {
         cache.appended(pending);
         pending = 0;
-        cache.reserve(cache.length + 1);
+        await cache.reserve(cache.length + 1);
         this.record(sampling);
       },
       submit: (count, after) => {

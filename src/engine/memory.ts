@@ -5,7 +5,8 @@ import type { LayerMemory, MemoryReport } from "./types.ts";
 /** The memory report: a view of the ledger, and of the cache's rows. */
 export function memoryReport(buffers: BufferAllocator, cache: KvCache): MemoryReport {
   const { now, peak } = buffers;
-  const full = fullCacheBytes(cache.shape, cache.length);
+  const tokens = Math.max(cache.length, cache.reserved);
+  const full = now.total === 0 ? 0 : fullCacheBytes(cache.shape, tokens);
   return {
     weights: now.weights,
     kv: {
@@ -24,7 +25,11 @@ export function memoryReport(buffers: BufferAllocator, cache: KvCache): MemoryRe
   };
 }
 
-function layerMemory({ shape, capacity, length }: KvCache): LayerMemory[] {
-  const bytes = 2 * shape.numKvHeads * capacity * kvRowBytes(shape);
-  return Array.from({ length: shape.numLayers }, () => ({ capacity, length, bytes }));
+function layerMemory(cache: KvCache): LayerMemory[] {
+  const { numLayers, numKvHeads } = cache.shape;
+  return Array.from({ length: numLayers }, (_, layer) => {
+    const capacity = cache.capacity === 0 ? 0 : cache.layer(layer).capacity;
+    const bytes = 2 * numKvHeads * capacity * kvRowBytes(cache.shape);
+    return { capacity, length: cache.length, bytes };
+  });
 }

@@ -31,26 +31,71 @@ export interface PrefillEnd {
  * `finish` records what is wanted of the last hidden states.
  *
  * The rows are appended to the cache. When this throws, the cache holds the rows that it held.
+ * @throws GpuOutOfMemoryError, DeviceLostError; the signal's reason when aborted.
  */
 export async function prefill(
   runtime: Runtime,
   tokenIds: Uint32Array<ArrayBuffer>,
   finish: (end: PrefillEnd) => Promise<void>,
-  { signal, onProgress }: PrefillOptions = {},
+  options: PrefillOptions = {},
 ): Promise<void> {
-  const { gpu, config, cache } = runtime;
+  const { cache } = runtime;
   const lengthBefore = cache.length;
-  const total = tokenIds.length;
+  try {
+    await cache.reserve(lengthBefore + tokenIds.length);
+    const work = await allocateWork(runtime, tokenIds.length);
+    try {
+      await runLayers(runtime, tokenIds, work, finish, options);
+    } finally {
+      work.destroy();
+    }
+  } catch (error) {
+    if (lengthBefore === 0) cache.clear();
+    else cache.truncate(lengthBefore);
+    throw error;
+  }
+}
+
+/** What a prefill needs beside weights and cache. */
+interface Work {
+  readonly chunk: number;
+  readonly ids: GPUBuffer;
+  readonly activations: Activations;
+  readonly recorder: Recorder;
+  destroy(): void;
+}
+
+function allocateWork(runtime: Runtime, total: number): Promise<Work> {
+  const { gpu, config } = runtime;
   const chunk = Math.min(CHUNK_TOKENS, total);
-  cache.reserve(cache.length + total);
-  const ids = gpu.buffers.create({
-    label: "prompt token ids",
-    purpose: "activations",
-    bytes: total * 4,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+  const hiddenBytes = total * config.hiddenSize * 4;
+  return gpu.allocating(`hidden states of ${total} tokens`, hiddenBytes, () => {
+    const ids = gpu.buffers.create({
+      label: "prompt token ids",
+      purpose: "activations",
+      bytes: total * 4,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    });
+    const activations = createActivations(gpu, config, total, chunk, "prefill");
+    const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+    const destroy = (): void => {
+      recorder.destroy();
+      activations.destroy();
+      gpu.buffers.destroy(ids);
+    };
+    return { chunk, ids, activations, recorder, destroy };
   });
-  const activations = createActivations(gpu, config, total, chunk, "prefill");
-  const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+}
+
+async function runLayers(
+  runtime: Runtime,
+  tokenIds: Uint32Array<ArrayBuffer>,
+  { chunk, ids, activations, recorder }: Work,
+  finish: (end: PrefillEnd) => Promise<void>,
+  { signal, onProgress }: PrefillOptions,
+): Promise<void> {
+  const { gpu, config, cache, weights } = runtime;
+  const total = tokenIds.length;
   const flight: Promise<void>[] = [];
   const submit = async (): Promise<void> => {
     recorder.submit();
@@ -64,19 +109,16 @@ export async function prefill(
     gpu.device.queue.writeBuffer(ids, 0, tokenIds);
     writeState(runtime, cache.length);
     const { hidden } = activations;
-    const matrix = runtime.weights.embedding;
+    const matrix = weights.embedding;
     runtime.embed.record(recorder, { matrix, tokens: total, tokenIds: ids, hidden });
-    for (let layer = 0; layer < config.numLayers; layer++) {
+    for (const [layer, layerWeights] of weights.layers.entries()) {
       for (let start = 0; start < total; start += chunk) {
-        const tokens = Math.min(chunk, total - start);
-        const weights = runtime.weights.layers[layer];
-        if (weights === undefined) throw new Error(`no weights for layer ${layer}`);
-        const range = { start, tokens };
-        recordLayer(recorder, config, runtime.linear, weights, activations, range, (list) =>
+        const range = { start, tokens: Math.min(chunk, total - start) };
+        recordLayer(recorder, config, runtime.linear, layerWeights, activations, range, (list) =>
           recordAttention(list, runtime, layer, activations, range),
         );
         await submit();
-        const doneTokens = (layer * total + start + tokens) / config.numLayers;
+        const doneTokens = (layer * total + start + range.tokens) / config.numLayers;
         onProgress?.({ doneTokens, totalTokens: total });
       }
     }
@@ -87,14 +129,8 @@ export async function prefill(
     writeState(runtime, cache.length);
     await finish({ recorder, hidden, submit });
     await Promise.all(flight.splice(0));
-  } catch (error) {
-    await Promise.allSettled(flight);
-    if (cache.length !== lengthBefore) cache.truncate(lengthBefore);
-    throw error;
   } finally {
-    recorder.destroy();
-    activations.destroy();
-    gpu.buffers.destroy(ids);
+    await Promise.allSettled(flight);
   }
 }
 

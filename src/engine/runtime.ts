@@ -61,15 +61,15 @@ export async function createRuntime(
       ...(factors === undefined ? {} : { factors }),
     }),
   };
-  const [weights, linear, embed, attention, sampler] = await Promise.all([
-    loadWeights(gpu, source, file, config, { signal, onBytes }),
+  const [weights, linear, embed, attention, sampler] = await allOrNone(signal, (stop) => [
+    loadWeights(gpu, source, file, config, { signal: stop, onBytes }),
     createLinear(gpu, layouts.linear),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
     createSampler(gpu, config),
   ]);
   const cacheShape = { numLayers, numKvHeads, headDim, dtype: kvDtype };
-  const cache = new KvCache(gpu.device, gpu.buffers, cacheShape);
+  const cache = new KvCache(gpu, cacheShape);
   const state = gpu.buffers.create({
     label: "decode state",
     purpose: "activations",
@@ -77,6 +77,26 @@ export async function createRuntime(
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   });
   return { gpu, config, weights, linear, embed, attention, sampler, cache, state };
+}
+
+/**
+ * What all of the jobs give. When one fails, the others are told to stop and waited for, so that
+ * none of them allocates anything behind the caller's back.
+ */
+async function allOrNone<T extends readonly unknown[]>(
+  signal: AbortSignal | undefined,
+  start: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> },
+): Promise<T> {
+  const failed = new AbortController();
+  const signals = signal === undefined ? [failed.signal] : [failed.signal, signal];
+  const jobs = start(AbortSignal.any(signals));
+  try {
+    return (await Promise.all(jobs)) as unknown as T;
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled(jobs);
+    throw error;
+  }
 }
 
 /** Activations for a forward over `tokens` tokens, at most `chunk` of them in work at a time. */
