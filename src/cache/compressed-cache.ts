@@ -65,13 +65,17 @@ export class CompressedCache implements KvCache {
     this.#gpu = gpu;
     this.#compressor = compressor;
     this.table = this.#create("cache table", tableBytes(shape));
-    this.#queries = this.#create("window queries", Math.max(queryRingBytes(shape, windowSize), 4));
+    this.#queries = this.#create("window queries", queryRingBytes(shape, windowSize));
     this.#keptMass = this.#create("kept attention mass", keptMassBytes(shape));
     this.#regions = Array<undefined>(shape.numLayers).fill(undefined);
     this.clear();
   }
 
   get tokens(): number {
+    return this.#tokens;
+  }
+
+  get fullTokens(): number {
     return this.#tokens;
   }
 
@@ -115,7 +119,7 @@ export class CompressedCache implements KvCache {
     const plan = this.#makePlan(tokens, newTokens, evict);
     if (plan.evicts) await this.#savePoints();
     const { windowSize } = this.options;
-    const scratch = this.#compressor.allocate(plan.scratch);
+    const scratch = await this.#allocateScratch(plan);
     const hasStats = this.#compressor.usesWindow && newTokens >= windowSize;
     const { stagedKeys: keys, stagedValues: values } = scratch;
     const staged = { keys, values, offset: 0, stride: newTokens, rows: newTokens };
@@ -128,9 +132,9 @@ export class CompressedCache implements KvCache {
         from: Math.max(newTokens - windowSize, 0),
       }),
       stats: hasStats ? { buffer: scratch.stats, from: newTokens - windowSize } : undefined,
-      takeLayer: (list, layer) => {
+      takeLayer: async (list, layer) => {
         const added = { newTokens, tokens, hasStats };
-        replaced = this.#compressLayer(list, layer, plan, scratch, added);
+        replaced = await this.#compressLayer(list, layer, plan, scratch, added);
       },
       layerSubmitted: () => {
         if (replaced !== undefined) this.#replaced(replaced, newTokens, plan);
@@ -151,7 +155,7 @@ export class CompressedCache implements KvCache {
     this.settle(tokens);
     const plan = this.#makePlan(tokens, 0, true);
     if (plan.evicts) await this.#savePoints();
-    const scratch = this.#compressor.allocate(plan.scratch);
+    const scratch = await this.#allocateScratch(plan);
     const recorder = new Recorder(
       this.#gpu.device,
       this.#gpu.buffers,
@@ -160,7 +164,7 @@ export class CompressedCache implements KvCache {
     );
     for (let layer = 0; layer < this.shape.numLayers; layer++) {
       const added = { newTokens: 0, tokens, hasStats: false };
-      const replaced = this.#compressLayer(recorder, layer, plan, scratch, added);
+      const replaced = await this.#compressLayer(recorder, layer, plan, scratch, added);
       recorder.submit();
       this.#free(replaced.region);
     }
@@ -245,17 +249,25 @@ export class CompressedCache implements KvCache {
     });
   }
 
-  #compressLayer(
+  #allocateScratch(plan: CachePlan): Promise<Scratch> {
+    return this.#gpu.allocating("rows to compress", plan.bytes.peak, () =>
+      this.#compressor.allocate(plan.scratch),
+    );
+  }
+
+  async #compressLayer(
     list: DispatchList,
     layer: number,
     plan: CachePlan,
     scratch: Scratch,
     added: { readonly newTokens: number; readonly tokens: number; readonly hasStats: boolean },
-  ): Replaced {
+  ): Promise<Replaced> {
     const from = this.#regions[layer];
     const heads = this.#heads(layer);
     const rows = plan.rows[layer] as number;
-    const to = this.#allocate(layer, plan.capacities[layer] as number);
+    const to = await this.#gpu.allocating(`rows of layer ${layer}`, plan.bytes.final, () =>
+      this.#allocate(layer, plan.capacities[layer] as number),
+    );
     this.#compressor.record(list, scratch, {
       ...added,
       layer,

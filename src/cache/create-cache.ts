@@ -12,7 +12,7 @@ export async function createCache(
   shape: KvShape,
   options: ResolvedCacheOptions,
 ): Promise<KvCache> {
-  if (options.policy.scorer === null) return new FullCache(gpu.device, gpu.buffers, shape, options);
+  if (options.policy.scorer === null) return new FullCache(gpu, shape, options);
   const compressor = await createCompressor(gpu, shape, options);
   return new CompressedCache(gpu, shape, options, compressor);
 }

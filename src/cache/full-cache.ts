@@ -1,4 +1,4 @@
-import type { BufferAllocator } from "../gpu/buffers.ts";
+import type { GpuContext } from "../gpu/device.ts";
 import type { CachePrefill, KvCache, LayerRegion, LayerRows, RestorePoint } from "./kv-cache.ts";
 import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
@@ -14,23 +14,22 @@ export class FullCache implements KvCache {
   readonly shape: KvShape;
   readonly options: ResolvedCacheOptions;
   readonly table: GPUBuffer;
-  readonly #device: GPUDevice;
-  readonly #buffers: BufferAllocator;
-  #regions: LayerRegion[] = [];
+  readonly #gpu: Pick<GpuContext, "device" | "buffers" | "allocating">;
+  #regions: readonly LayerRegion[] = [];
   #tokens = 0;
+  /** Most tokens that room was made for. */
+  #reserved = 0;
   #plan: CachePlan | undefined;
 
   constructor(
-    device: GPUDevice,
-    buffers: BufferAllocator,
+    gpu: Pick<GpuContext, "device" | "buffers" | "allocating">,
     shape: KvShape,
     options: ResolvedCacheOptions,
   ) {
     this.shape = shape;
     this.options = options;
-    this.#device = device;
-    this.#buffers = buffers;
-    this.table = buffers.create({
+    this.#gpu = gpu;
+    this.table = gpu.buffers.create({
       label: "cache table",
       purpose: "kv",
       bytes: tableBytes(shape),
@@ -42,12 +41,18 @@ export class FullCache implements KvCache {
     return this.#tokens;
   }
 
+  get fullTokens(): number {
+    return Math.max(this.#tokens, this.#reserved);
+  }
+
   get plan(): CachePlan | undefined {
     return this.#plan;
   }
 
+  /** Rows allocated per head, in every layer. */
   get #capacity(): number {
-    return this.#regions[0]?.capacity ?? 0;
+    if (this.#regions.length === 0) return 0;
+    return Math.min(...this.#regions.map(({ capacity }) => capacity));
   }
 
   region(layer: number): LayerRegion {
@@ -74,7 +79,7 @@ export class FullCache implements KvCache {
   }
 
   async beginPrefill(newTokens: number, promptTokens: number): Promise<CachePrefill> {
-    this.#reserve(this.#tokens + newTokens, newTokens, promptTokens);
+    await this.#reserve(this.#tokens + newTokens, newTokens, promptTokens);
     const kept = this.#tokens;
     return {
       staged: (layer) => {
@@ -84,7 +89,7 @@ export class FullCache implements KvCache {
       keptRows: () => kept,
       stats: undefined,
       track: () => undefined,
-      takeLayer() {},
+      takeLayer: async () => {},
       layerSubmitted() {},
       end: async () => this.settle(kept + newTokens),
       cancel() {},
@@ -93,7 +98,7 @@ export class FullCache implements KvCache {
 
   async makeRoom(tokens: number): Promise<void> {
     this.settle(tokens);
-    this.#reserve(tokens + 1, 0, tokens);
+    await this.#reserve(tokens + 1, 0, tokens);
   }
 
   settle(tokens: number): void {
@@ -106,7 +111,8 @@ export class FullCache implements KvCache {
   }
 
   async restore({ tokens }: RestorePoint): Promise<void> {
-    this.settle(tokens);
+    if (tokens === 0) this.clear();
+    else this.settle(tokens);
   }
 
   async keptPositions(): Promise<number[][]> {
@@ -120,22 +126,21 @@ export class FullCache implements KvCache {
 
   clear(): void {
     this.#tokens = 0;
+    this.#reserved = 0;
     this.#plan = undefined;
-    for (const { keys, values } of this.#regions) {
-      this.#buffers.destroy(keys);
-      this.#buffers.destroy(values);
-    }
+    for (const region of this.#regions) this.#free(region);
     this.#regions = [];
   }
 
   destroy(): void {
     this.clear();
-    this.#buffers.destroy(this.table);
+    this.#gpu.buffers.destroy(this.table);
   }
 
-  #reserve(tokens: number, newTokens: number, promptTokens: number): void {
+  /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
+  async #reserve(tokens: number, newTokens: number, promptTokens: number): Promise<void> {
     const layers = this.layers();
-    this.#plan = planCache(this.shape, this.options, {
+    const plan = planCache(this.shape, this.options, {
       promptTokens,
       tokens,
       newTokens,
@@ -144,51 +149,71 @@ export class FullCache implements KvCache {
       longest: this.#tokens,
       evict: false,
     });
-    const capacity = this.#plan.capacities[0] as number;
+    this.#plan = plan;
+    const capacity = plan.capacities[0] as number;
     if (capacity === this.#capacity) return;
-    for (let layer = 0; layer < this.shape.numLayers; layer++) {
-      this.#regions[layer] = this.#grown(layer, capacity);
-    }
-    this.#writeTable();
-  }
-
-  #grown(layer: number, capacity: number): LayerRegion {
-    const old = this.#regions[layer];
-    const keys = this.#allocate("keys", layer, capacity);
-    const values = this.#allocate("values", layer, capacity);
-    if (old !== undefined) {
-      const rowBytes = kvRowBytes(this.shape);
-      const encoder = this.#device.createCommandEncoder();
-      for (let head = 0; head < this.shape.numKvHeads && this.#tokens > 0; head++) {
-        const from = head * old.capacity * rowBytes;
-        const to = head * capacity * rowBytes;
-        const bytes = this.#tokens * rowBytes;
-        encoder.copyBufferToBuffer(old.keys, from, keys, to, bytes);
-        encoder.copyBufferToBuffer(old.values, from, values, to, bytes);
+    const label = `cache rows of ${tokens} tokens`;
+    const allocate = (which: readonly number[]): Promise<LayerRegion[]> =>
+      this.#gpu.allocating(label, plan.bytes.final, () =>
+        which.map((layer) => this.#allocate(layer, capacity)),
+      );
+    const all = Array.from({ length: this.shape.numLayers }, (_, layer) => layer);
+    try {
+      if (this.#tokens === 0) {
+        for (const region of this.#regions) this.#free(region);
+        this.#regions = [];
+        this.#regions = await allocate(all);
+      } else {
+        // One layer after the other, so that no more than one is there twice.
+        for (const layer of all) {
+          const [grown] = (await allocate([layer])) as [LayerRegion];
+          this.#regions = this.#regions.with(layer, this.#moved(this.region(layer), grown));
+        }
       }
-      this.#device.queue.submit([encoder.finish()]);
-      this.#buffers.destroy(old.keys);
-      this.#buffers.destroy(old.values);
+      this.#reserved = tokens;
+    } finally {
+      this.#writeTable();
     }
-    return { keys, values, capacity };
   }
 
-  #allocate(what: "keys" | "values", layer: number, capacity: number): GPUBuffer {
-    return this.#buffers.create({
-      label: `layer ${layer} ${what}`,
-      purpose: "kv",
-      layer,
-      bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
+  /** Copy the rows in use and free where they were. */
+  #moved(old: LayerRegion, grown: LayerRegion): LayerRegion {
+    const rowBytes = kvRowBytes(this.shape);
+    const bytes = this.#tokens * rowBytes;
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (let head = 0; head < this.shape.numKvHeads; head++) {
+      const from = head * old.capacity * rowBytes;
+      const to = head * grown.capacity * rowBytes;
+      encoder.copyBufferToBuffer(old.keys, from, grown.keys, to, bytes);
+      encoder.copyBufferToBuffer(old.values, from, grown.values, to, bytes);
+    }
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    this.#free(old);
+    return grown;
+  }
+
+  #allocate(layer: number, capacity: number): LayerRegion {
+    const create = (what: "keys" | "values"): GPUBuffer =>
+      this.#gpu.buffers.create({
+        label: `layer ${layer} ${what}`,
+        purpose: "kv",
+        layer,
+        bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+    return { keys: create("keys"), values: create("values"), capacity };
+  }
+
+  #free({ keys, values }: LayerRegion): void {
+    this.#gpu.buffers.destroy(keys);
+    this.#gpu.buffers.destroy(values);
   }
 
   #writeTable(): void {
     const { numLayers, numKvHeads } = this.shape;
-    writeTable(this.#device, this.table, numLayers * numKvHeads, (entry) => [
-      (entry % numKvHeads) * this.#capacity,
-      this.#tokens,
-      this.#capacity,
-    ]);
+    writeTable(this.#gpu.device, this.table, numLayers * numKvHeads, (entry) => {
+      const capacity = this.#regions[Math.floor(entry / numKvHeads)]?.capacity ?? 0;
+      return [(entry % numKvHeads) * capacity, this.#tokens, capacity];
+    });
   }
 }

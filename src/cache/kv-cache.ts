@@ -48,7 +48,7 @@ export interface CachePrefill {
   /** What appending keeps track of beside the rows, if the policy needs it. */
   track(layer: number): RowTracking | undefined;
   /** Record what takes a layer's staged rows into the cache: a compression, or nothing. */
-  takeLayer(list: DispatchList, layer: number): void;
+  takeLayer(list: DispatchList, layer: number): Promise<void>;
   /** What `takeLayer` recorded is submitted: free what it replaced. */
   layerSubmitted(): void;
   /** All layers are submitted: the new rows belong to the cache. */
@@ -88,6 +88,8 @@ export interface KvCache {
   readonly table: GPUBuffer;
   /** Tokens seen: the position of the next one. */
   readonly tokens: number;
+  /** Tokens that policy `full` would hold room for by now. */
+  readonly fullTokens: number;
   /** What the last prefill or compression was planned to do. */
   readonly plan: CachePlan | undefined;
   region(layer: number): LayerRegion;

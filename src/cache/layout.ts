@@ -49,9 +49,13 @@ export function compressedRowBytes(shape: KvShape): number {
   return 2 * kvRowBytes(shape) + 4;
 }
 
+/** Least size of a buffer that a kernel binds as an array of `vec4`. */
+const MIN_VEC4_BYTES = 16;
+
 /** Bytes of the ring of the last `windowSize` queries of every layer, f32 after RoPE. */
 export function queryRingBytes(shape: KvShape, windowSize: number): number {
-  return shape.numLayers * windowSize * shape.numHeads * shape.headDim * 4;
+  const bytes = shape.numLayers * windowSize * shape.numHeads * shape.headDim * 4;
+  return Math.max(bytes, MIN_VEC4_BYTES);
 }
 
 /** Bytes of the measured attention mass that each layer and KV head keeps. */
@@ -61,8 +65,7 @@ export function keptMassBytes({ numLayers, numKvHeads }: KvShape): number {
 
 /** Bytes that a compressed cache always has, whatever it keeps. */
 export function compressedFixedBytes(shape: KvShape, windowSize: number): number {
-  const ring = Math.max(queryRingBytes(shape, windowSize), 4);
-  return tableBytes(shape) + ring + keptMassBytes(shape);
+  return tableBytes(shape) + queryRingBytes(shape, windowSize) + keptMassBytes(shape);
 }
 
 /** Buffers that live only while layers are compressed, in bytes. */

@@ -78,7 +78,9 @@ export class LocalEngine implements Engine {
     this.#checkIdle();
     this.#stopRunning = () => pieces.return(undefined as never);
     try {
-      return yield* pieces;
+      const result = yield* pieces;
+      this.#destroyed.signal.throwIfAborted(); // `pieces` was ended from outside: no result
+      return result;
     } finally {
       this.#stopRunning = undefined;
     }
@@ -114,6 +116,7 @@ export class LocalEngine implements Engine {
   async destroy(): Promise<void> {
     this.#destroyed.abort(new DOMException("the engine was destroyed", "AbortError"));
     await this.#stopRunning?.().catch(() => {});
+    this.#runtime.cache.clear();
     this.#runtime.gpu.destroy();
   }
 

@@ -154,7 +154,7 @@ function tokensToGenerate(
   { maxTokens }: GenerateOptions,
   contextLength: number,
 ): number {
-  if (promptLength === 0) throw new InvalidOptionError("prompt", "no tokens", "not empty");
+  if (promptLength === 0) throw new InvalidOptionError("prompt", "none", "at least one token");
   if (promptLength >= contextLength) {
     throw new ContextLengthError(promptLength + 1, contextLength, "the prompt and one new token");
   }
@@ -170,9 +170,11 @@ function tokensToGenerate(
   return maxTokens;
 }
 
-function checkStop(stop: readonly string[]): void {
-  const wrong = stop.find((text) => typeof text !== "string" || text === "");
-  if (wrong !== undefined) throw new InvalidOptionError("stop", wrong, "texts that are not empty");
+function checkStop(stop: unknown): void {
+  const rule = "a list of texts that are not empty";
+  if (!Array.isArray(stop)) throw new InvalidOptionError("stop", stop, rule);
+  const wrong: unknown[] = stop.filter((text) => typeof text !== "string" || text === "");
+  if (wrong.length > 0) throw new InvalidOptionError("stop", JSON.stringify(wrong[0]), rule);
 }
 
 function timingsOf(t: {

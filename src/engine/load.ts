@@ -1,5 +1,5 @@
 import { resolveCacheOptions } from "../cache/options.ts";
-import { InvalidOptionError } from "../errors.ts";
+import { InvalidOptionError, ModelFormatError } from "../errors.ts";
 import { readGguf } from "../formats/gguf.ts";
 import { openGpu } from "../gpu/device.ts";
 import { readModelConfig } from "../model/config.ts";
@@ -30,21 +30,28 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     throw new InvalidOptionError("hiddenBytes", hiddenBytes, rule);
   }
   const tokenizer = createTokenizer(file.metadata, file.name);
+  if (tokenizer.vocabSize !== config.vocabSize) {
+    const expected = `of ${tokenizer.vocabSize} rows, one for each token`;
+    throw new ModelFormatError(file.name, '"token_embd.weight"', expected, `${config.vocabSize}`);
+  }
   const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
   try {
     let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
     const headerBytes = loaded;
     const onBytes = (tensorBytes: number): void => {
       loaded = headerBytes + tensorBytes;
-      report("weights", loaded);
+      // Kernels compile beside the weights; what is left of it comes after them.
+      report(loaded < bytes.size ? "weights" : "compile", loaded);
     };
     onBytes(0);
-    const runtime = await gpu.allocating(`weights of ${file.name}`, bytes.size, () =>
-      createRuntime(gpu, bytes, file, config, { cache, hiddenBytes, signal, onBytes }),
-    );
-    report("compile", bytes.size);
-    const engine = new LocalEngine(runtime, tokenizer);
+    const engine = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
+      const use = { cache, hiddenBytes, signal, onBytes };
+      const runtime = await createRuntime(gpu, bytes, file, config, use);
+      report("compile", bytes.size);
+      return new LocalEngine(runtime, tokenizer);
+    });
     await gpu.idle();
+    signal?.throwIfAborted();
     report("ready", bytes.size);
     return engine;
   } catch (error) {

@@ -10,7 +10,8 @@ export function memoryReport(
   hostBytes: number,
 ): MemoryReport {
   const { now, peak } = buffers;
-  const full = fullCacheBytes(cache.shape, cache.tokens);
+  // A destroyed engine holds nothing, and so would one with a full cache.
+  const full = now.total === 0 ? 0 : fullCacheBytes(cache.shape, cache.fullTokens);
   return {
     weights: now.weights,
     kv: {
@@ -45,8 +46,8 @@ export function cacheReport(cache: KvCache, passes: number): CacheReport {
 }
 
 function layerMemory(cache: KvCache): LayerMemory[] {
-  const { shape, tokens } = cache;
-  const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, tokens);
+  const { shape, tokens, fullTokens } = cache;
+  const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, fullTokens);
   return cache.layers().map(({ budget, length, capacity, bytes, keptMass }) => ({
     budget: budget ?? tokens,
     length,

@@ -36,6 +36,7 @@ export interface PrefillEnd {
  * records what is wanted of the last hidden states.
  *
  * When this throws, some layers may have the new rows: restore the cache.
+ * @throws GpuOutOfMemoryError, DeviceLostError; the signal's reason when aborted.
  */
 export async function prefill(
   runtime: Runtime,
@@ -43,13 +44,62 @@ export async function prefill(
   finish: (end: PrefillEnd) => Promise<void>,
   options: PrefillOptions,
 ): Promise<void> {
-  const { gpu, config, cache } = runtime;
-  const { signal, onProgress } = options;
-  const total = tokenIds.length;
+  const { promptTokens, evict } = options;
+  const rows = await runtime.cache.beginPrefill(tokenIds.length, promptTokens, evict);
+  try {
+    const work = await allocateWork(runtime, tokenIds.length);
+    try {
+      await runLayers(runtime, tokenIds, { ...work, rows }, finish, options);
+    } finally {
+      work.destroy();
+    }
+    await rows.end();
+  } catch (error) {
+    rows.cancel();
+    throw error;
+  }
+}
+
+/** What a prefill needs beside weights and cache. */
+interface Work {
+  readonly chunk: number;
+  readonly ids: GPUBuffer;
+  readonly activations: Activations;
+  readonly recorder: Recorder;
+  destroy(): void;
+}
+
+function allocateWork(runtime: Runtime, total: number): Promise<Work> {
+  const { gpu, config } = runtime;
   const chunk = Math.min(CHUNK_TOKENS, total);
-  const work = await allocate(runtime, tokenIds, chunk, options);
-  const { recorder, rows, activations, ids } = work;
-  const { hidden } = activations;
+  const hiddenBytes = total * config.hiddenSize * 4;
+  return gpu.allocating(`hidden states of ${total} tokens`, hiddenBytes, () => {
+    const ids = gpu.buffers.create({
+      label: "prompt token ids",
+      purpose: "activations",
+      bytes: total * 4,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    });
+    const activations = createActivations(gpu, config, total, chunk, "prefill");
+    const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+    const destroy = (): void => {
+      recorder.destroy();
+      activations.destroy();
+      gpu.buffers.destroy(ids);
+    };
+    return { chunk, ids, activations, recorder, destroy };
+  });
+}
+
+async function runLayers(
+  runtime: Runtime,
+  tokenIds: Uint32Array<ArrayBuffer>,
+  { chunk, ids, activations, recorder, rows }: Work & { readonly rows: CachePrefill },
+  finish: (end: PrefillEnd) => Promise<void>,
+  { signal, onProgress }: PrefillOptions,
+): Promise<void> {
+  const { gpu, config, cache, weights } = runtime;
+  const total = tokenIds.length;
   const flight: Promise<void>[] = [];
   const submit = async (): Promise<void> => {
     recorder.submit();
@@ -60,81 +110,32 @@ export async function prefill(
     signal?.throwIfAborted();
   };
   try {
+    gpu.device.queue.writeBuffer(ids, 0, tokenIds);
     writeState(runtime, cache.tokens);
-    const matrix = runtime.weights.embedding;
+    const { hidden } = activations;
+    const matrix = weights.embedding;
     runtime.embed.record(recorder, { matrix, tokens: total, tokenIds: ids, hidden });
-    for (const [layer, weights] of runtime.weights.layers.entries()) {
+    for (const [layer, layerWeights] of weights.layers.entries()) {
       for (let start = 0; start < total; start += chunk) {
-        const tokens = Math.min(chunk, total - start);
-        const range = { start, tokens };
-        recordLayer(recorder, config, runtime.linear, weights, activations, range, (list) =>
+        const range = { start, tokens: Math.min(chunk, total - start) };
+        recordLayer(recorder, config, runtime.linear, layerWeights, activations, range, (list) =>
           recordAttention(list, runtime, rows, layer, activations, range),
         );
-        const isLast = start + tokens === total;
-        if (isLast) rows.takeLayer(recorder, layer);
+        const isLast = start + range.tokens === total;
+        if (isLast) await rows.takeLayer(recorder, layer);
         await submit();
         if (isLast) rows.layerSubmitted();
-        const doneTokens = (layer * total + start + tokens) / config.numLayers;
+        const doneTokens = (layer * total + start + range.tokens) / config.numLayers;
         onProgress?.({ doneTokens, totalTokens: total });
       }
     }
     writeState(runtime, cache.tokens + total);
     await finish({ recorder, hidden, submit });
     await Promise.all(flight.splice(0));
-    await rows.end();
   } catch (error) {
     await Promise.allSettled(flight);
-    rows.cancel();
-    throw error;
-  } finally {
-    work.free();
-  }
-}
-
-/** Everything that a prefill needs on the GPU. @throws GpuOutOfMemoryError, nothing allocated. */
-async function allocate(
-  runtime: Runtime,
-  tokenIds: Uint32Array<ArrayBuffer>,
-  chunk: number,
-  { promptTokens, evict }: PrefillOptions,
-): Promise<PrefillWork> {
-  const { gpu, config, cache } = runtime;
-  const tokens = tokenIds.length;
-  const bytes = tokens * config.hiddenSize * 4;
-  const made: (() => void)[] = [];
-  const make = async (): Promise<PrefillWork> => {
-    const rows = await cache.beginPrefill(tokens, promptTokens, evict);
-    made.push(() => rows.cancel());
-    const activations = createActivations(gpu, config, tokens, chunk, "prefill");
-    made.push(() => activations.destroy());
-    const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
-    made.push(() => recorder.destroy());
-    const ids = gpu.buffers.create({
-      label: "prompt token ids",
-      purpose: "activations",
-      bytes: tokens * 4,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-    });
-    made.push(() => gpu.buffers.destroy(ids));
-    gpu.device.queue.writeBuffer(ids, 0, tokenIds);
-    const free = (): void => made.slice(1).forEach((undo) => undo());
-    return { recorder, rows, activations, ids, free };
-  };
-  try {
-    return await gpu.allocating(`a prompt of ${tokens} tokens`, bytes, make);
-  } catch (error) {
-    for (const undo of made) undo();
     throw error;
   }
-}
-
-interface PrefillWork {
-  readonly recorder: Recorder;
-  readonly rows: CachePrefill;
-  readonly activations: Activations;
-  readonly ids: GPUBuffer;
-  /** Free all but the rows, which end or cancel by themselves. */
-  free(): void;
 }
 
 function recordAttention(

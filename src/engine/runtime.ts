@@ -69,8 +69,8 @@ export async function createRuntime(
     }),
   };
   const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
-  const [weights, linear, embed, attention, sampler, cache] = await Promise.all([
-    loadWeights(gpu, source, file, config, { signal, onBytes }),
+  const [weights, linear, embed, attention, sampler, cache] = await allOrNone(signal, (stop) => [
+    loadWeights(gpu, source, file, config, { signal: stop, onBytes }),
     createLinear(gpu, layouts.linear),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
@@ -86,6 +86,26 @@ export async function createRuntime(
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
   const passTokens = Math.max(Math.floor(limit / (config.hiddenSize * 4)), 1);
   return { gpu, config, weights, linear, embed, attention, sampler, cache, state, passTokens };
+}
+
+/**
+ * What all of the jobs give. When one fails, the others are told to stop and waited for, so that
+ * none of them allocates anything behind the caller's back.
+ */
+async function allOrNone<T extends readonly unknown[]>(
+  signal: AbortSignal | undefined,
+  start: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> },
+): Promise<T> {
+  const failed = new AbortController();
+  const signals = signal === undefined ? [failed.signal] : [failed.signal, signal];
+  const jobs = start(AbortSignal.any(signals));
+  try {
+    return (await Promise.all(jobs)) as unknown as T;
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled(jobs);
+    throw error;
+  }
 }
 
 /** Activations for a forward over `tokens` tokens, at most `chunk` of them in work at a time. */

@@ -108,7 +108,14 @@ class GpuSampler implements Sampler {
   }
 
   async prepare(options: ResolvedSampling): Promise<void> {
-    if (!isPlainGreedy(options)) await (this.#preparing ??= this.#prepareSampled());
+    if (isPlainGreedy(options)) return;
+    this.#preparing ??= this.#prepareSampled();
+    try {
+      await this.#preparing;
+    } catch (error) {
+      this.#preparing = undefined; // there may be enough memory next time
+      throw error;
+    }
   }
 
   record(list: DispatchList, step: SamplerStep): void {
@@ -187,15 +194,14 @@ class GpuSampler implements Sampler {
       kernels.get({ name: "sample_select", constants: { WORKGROUP_SIZE } }),
       kernels.get({ name: "sample_draw", constants: { WORKGROUP_SIZE } }),
     ]);
-    this.#sampled = {
-      argmaxPartialKeys,
-      sampleHistogram,
-      sampleSelect,
-      sampleDraw,
-      keys: createBuffer(this.#gpu, "keys", Math.ceil(this.#vocabSize / 4) * 16),
+    const compiled = { argmaxPartialKeys, sampleHistogram, sampleSelect, sampleDraw };
+    const keyBytes = Math.ceil(this.#vocabSize / 4) * 16;
+    const buffers = await this.#gpu.allocating("sampling", keyBytes, () => ({
+      keys: createBuffer(this.#gpu, "keys", keyBytes),
       histogram: createBuffer(this.#gpu, "histogram", 2 * BINS * 4),
       selection: createBuffer(this.#gpu, "selection", 2 * 4),
-    };
+    }));
+    this.#sampled = { ...compiled, ...buffers };
   }
 }
 

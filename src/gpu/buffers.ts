@@ -62,15 +62,18 @@ export class BufferAllocator {
 
   /**
    * Allocate a buffer.
-   * @throws GpuOutOfMemoryError when it is larger than the device's `maxBufferSize`; a failure that
-   * the driver reports later surfaces through the device's error scope.
+   * @throws GpuOutOfMemoryError when it is larger than the device's limits for a buffer or, if
+   * shaders are to see it, for a binding; a failure that the driver reports later surfaces through
+   * the device's error scope.
    */
   create({ label, purpose, bytes, usage, layer }: BufferSpec): GPUBuffer {
     if (!Number.isSafeInteger(bytes) || bytes <= 0) {
       throw new InvalidOptionError(`bytes of buffer "${label}"`, bytes, "a positive integer");
     }
     const size = Math.ceil(bytes / 4) * 4;
-    if (size > this.#device.limits.maxBufferSize) {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
+    const bound = (usage & GPUBufferUsage.STORAGE) !== 0;
+    if (size > (bound ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize)) {
       throw new GpuOutOfMemoryError(label, size, this.#now.total);
     }
     const buffer = this.#device.createBuffer({ label, size, usage });
@@ -90,9 +93,16 @@ export class BufferAllocator {
     buffer.destroy();
   }
 
-  /** Free everything that is left. */
-  destroyAll(): void {
-    for (const buffer of this.#entries.keys()) this.destroy(buffer);
+  /** Free everything that is left, or what is left of the buffers from number `first` on. */
+  destroyAll(first = 0): void {
+    for (const [buffer, { id }] of this.#entries) {
+      if (id >= first) this.destroy(buffer);
+    }
+  }
+
+  /** The number that the next buffer will have. */
+  get nextId(): number {
+    return this.#nextId;
   }
 
   /** Call `listener` whenever a buffer is freed; returns the way to stop. */

@@ -39,7 +39,8 @@ export interface GpuContext {
   settled<T>(promise: Promise<T>): Promise<T>;
   /**
    * Run what allocates, and throw a GpuOutOfMemoryError if the device could not serve it. `bytes`
-   * is the size of the whole, for the message.
+   * is the size of the whole, for the message. When this throws, for whatever reason, the buffers
+   * that were made meanwhile are freed.
    */
   allocating<T>(label: string, bytes: number, allocate: () => T | Promise<T>): Promise<T>;
   /** Resolves when everything submitted so far is done. */
@@ -62,8 +63,9 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
   const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
   const { info } = adapter;
   let failure: LlmError | undefined;
+  let closed = false;
   void device.lost.then(({ reason, message }) => {
-    if (reason !== "destroyed") failure ??= new DeviceLostError(reason, message);
+    if (!closed) failure ??= new DeviceLostError(reason, message);
   });
   device.addEventListener("uncapturederror", ({ error }) => {
     failure ??=
@@ -97,15 +99,27 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
     throwIfFailed,
     settled,
     async allocating(label, bytes, allocate) {
+      const first = buffers.nextId;
+      const usedBefore = buffers.now.total;
+      // A buffer that could not be had makes commands invalid too; those errors are of no interest.
+      device.pushErrorScope("validation");
       device.pushErrorScope("out-of-memory");
       const [outcome] = await Promise.allSettled([(async () => allocate())()]);
-      const failed = await settled(device.popErrorScope());
-      if (failed !== null) throw new GpuOutOfMemoryError(label, bytes, buffers.now.total);
-      if (outcome.status === "rejected") throw outcome.reason;
-      return outcome.value;
+      const scopes = [device.popErrorScope(), device.popErrorScope()] as const;
+      try {
+        const [noMemory, invalid] = await settled(Promise.all(scopes));
+        if (noMemory !== null) throw new GpuOutOfMemoryError(label, bytes, usedBefore);
+        if (outcome.status === "rejected") throw outcome.reason;
+        if (invalid !== null) throw new ShaderError("GPU command", [invalid.message]);
+        return outcome.value;
+      } catch (error) {
+        buffers.destroyAll(first);
+        throw error;
+      }
     },
     idle: () => settled(device.queue.onSubmittedWorkDone()),
     destroy() {
+      closed = true;
       buffers.destroyAll();
       device.destroy();
     },

@@ -1,4 +1,4 @@
-import type { KvDtype } from "../cache/kv-cache.ts";
+import type { KvDtype } from "../cache/layout.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
 
@@ -55,25 +55,29 @@ export function decodeHeads({ numHeads, numKvHeads }: AttentionShape): number {
 export function attentionKernels(
   shape: AttentionShape,
   variant: AttentionVariant,
-): Readonly<Record<"ropeAppend" | "prefill" | "decode" | "merge" | "adjustLengths", KernelSpec>> {
+): Readonly<
+  Record<"ropeAppend" | "ropeTrack" | "prefill" | "decode" | "merge" | "adjustLengths", KernelSpec>
+> {
   const { numHeads, numKvHeads, headDim, kvDtype, ropeStyle, ropeFrequencies } = shape;
   const { queriesPerThread, lanes, broadcast } = variant;
   const imports = { kv: `kv_${kvDtype}` };
   const NUM_HEADS = numHeads;
   const NUM_KV_HEADS = numKvHeads;
   const heads = decodeHeads(shape);
-  return {
-    ropeAppend: {
-      name: "rope_append",
-      imports,
-      constants: {
-        NUM_HEADS,
-        NUM_KV_HEADS,
-        HEAD_DIM: headDim,
-        ROPE_DIM: 2 * ropeFrequencies.length,
-        ROPE_INTERLEAVED: ropeStyle === "interleaved" ? 1 : 0,
-      },
+  const ropeAppend = {
+    name: "rope_append",
+    imports,
+    constants: {
+      NUM_HEADS,
+      NUM_KV_HEADS,
+      HEAD_DIM: headDim,
+      ROPE_DIM: 2 * ropeFrequencies.length,
+      ROPE_INTERLEAVED: ropeStyle === "interleaved" ? 1 : 0,
     },
+  };
+  return {
+    ropeAppend,
+    ropeTrack: { ...ropeAppend, flags: ["TRACK"] },
     prefill: {
       name: "attention_prefill_rows",
       flags: broadcast ? ["SUBGROUPS"] : [],

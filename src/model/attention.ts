@@ -1,3 +1,4 @@
+import type { RowTracking } from "../cache/kv-cache.ts";
 import { UnsupportedModelError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
@@ -106,14 +107,15 @@ export class Attention {
       ]);
     }
     const specs = attentionKernels(shape, variant);
-    const [ropeAppend, prefill, decode, merge, adjustLengths] = await Promise.all([
+    const [ropeAppend, ropeTrack, prefill, decode, merge, adjustLengths] = await Promise.all([
       gpu.kernels.get(specs.ropeAppend),
+      gpu.kernels.get(specs.ropeTrack),
       gpu.kernels.get(specs.prefill),
       gpu.kernels.get(specs.decode),
       gpu.kernels.get(specs.merge),
       gpu.kernels.get(specs.adjustLengths),
     ]);
-    const kernels = { ropeAppend, prefill, decode, merge, adjustLengths };
+    const kernels = { ropeAppend, ropeTrack, prefill, decode, merge, adjustLengths };
     return new Attention(gpu, shape, variant, kernels);
   }
 
@@ -123,14 +125,11 @@ export class Attention {
     { table, qkv, keys, values }: Omit<AttentionBuffers, "out">,
     state: BufferBinding,
     tableBase: number,
+    track?: RowTracking,
   ): void {
     const row = { staged_offset: 0, staged_stride: 0, staged_rows: 0 };
-    this.#ropeAppend(list, { table, qkv, keys, values, state }, 1, {
-      table_base: tableBase,
-      to_table: 1,
-      start: 0,
-      ...row,
-    });
+    const params = { table_base: tableBase, to_table: 1, start: 0, ...row };
+    this.#ropeAppend(list, { table, qkv, keys, values, state }, 1, params, track);
   }
 
   /** Prefill: rotate the chunk's queries; rotate and store its keys and values as staged rows. */
@@ -140,15 +139,11 @@ export class Attention {
     state: BufferBinding,
     { keys, values, offset, stride, rows }: StagedRows,
     { tableBase, start, tokens }: PrefillChunk,
+    track?: RowTracking,
   ): void {
-    this.#ropeAppend(list, { table, qkv, keys, values, state }, tokens, {
-      table_base: tableBase,
-      to_table: 0,
-      start,
-      staged_offset: offset,
-      staged_stride: stride,
-      staged_rows: rows,
-    });
+    const row = { staged_offset: offset, staged_stride: stride, staged_rows: rows };
+    const params = { table_base: tableBase, to_table: 0, start, ...row };
+    this.#ropeAppend(list, { table, qkv, keys, values, state }, tokens, params, track);
   }
 
   #ropeAppend(
@@ -156,11 +151,24 @@ export class Attention {
     buffers: Readonly<Record<string, BufferBinding>>,
     tokens: number,
     params: Readonly<Record<string, number>>,
+    track?: RowTracking,
   ): void {
     const { numHeads, numKvHeads, headDim } = this.#shape;
     const threads = ((numHeads + 2 * numKvHeads) * headDim) / 16;
     const bound = { ...buffers, rope_turns: this.#ropeTurns };
-    list.run(this.#kernels.ropeAppend, bound, params, [Math.ceil(threads / 64), tokens, 1]);
+    const workgroups = [Math.ceil(threads / 64), tokens, 1] as const;
+    if (track === undefined) {
+      list.run(this.#kernels.ropeAppend, bound, params, workgroups);
+      return;
+    }
+    const { queries: ring, layer, windowSize, from, positions = this.#noStats } = track;
+    const tracked = {
+      ...params,
+      ring_base: (layer * windowSize * numHeads * headDim) / 4,
+      window_size: windowSize,
+      track_from: from,
+    };
+    list.run(this.#kernels.ropeTrack, { ...bound, ring, positions }, tracked, workgroups);
   }
 
   /**

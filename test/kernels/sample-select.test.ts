@@ -1,23 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { openTestDevice, seededRandom } from "../gpu.ts";
-import { keptCount, rank } from "../reference/sample.ts";
+import { binned, keptCount, rank } from "../reference/sample.ts";
 import { readWords, storageBuffer } from "./buffers.ts";
 
 const gpu = await openTestDevice();
 const BINS = 1024;
 const NATS = 32;
 
-/** What sample_select says about a vocabulary: (key, id) of the last token kept. */
+/** What sample_select says of a vocabulary: (key, id) of the last token kept; and the histogram. */
 async function select(
   logits: Float32Array,
   WORKGROUP_SIZE: number,
   { temperature = 1, topK = 0, topP = 1 },
-): Promise<{ key: number; id: number }> {
+): Promise<{ key: number; id: number; histogram: Uint32Array }> {
   const kernel = (name: string, flags: string[], constants: Record<string, number>) =>
     gpu.kernels.get({ name, flags, constants });
   const partial = await kernel("argmax_partial", ["KEYS"], {});
-  const histogram = await kernel("sample_histogram", [], { WORKGROUP_SIZE, VEC4S: 3 });
+  const histogramKernel = await kernel("sample_histogram", [], { WORKGROUP_SIZE, VEC4S: 3 });
   const cut = await kernel("sample_select", [], { WORKGROUP_SIZE });
   const words = Math.ceil(logits.length / 4) * 4;
   const groups = Math.ceil(logits.length / 4096);
@@ -32,7 +32,7 @@ async function select(
     histogram: zeros(2 * BINS),
     selection: zeros(2),
   };
-  const { partials, keys, selection } = buffers;
+  const { partials, keys, histogram, selection } = buffers;
   const recorder = new Recorder(gpu.device, gpu.buffers, 3, "select test");
   const bins = {
     bins_per_logit: BINS / (NATS * temperature),
@@ -40,20 +40,21 @@ async function select(
   };
   recorder.run(
     partial,
-    { logits: buffers.logits, seen: buffers.seen, partials, keys, histogram: buffers.histogram },
+    { logits: buffers.logits, seen: buffers.seen, partials, keys, histogram },
     { vocab_size: logits.length, penalty: 1, inv_penalty: 1 },
     [groups, 1, 1],
   );
   const grid = Math.ceil(words / (4 * 3 * WORKGROUP_SIZE));
-  recorder.run(histogram, { partials, keys, histogram: buffers.histogram }, bins, [grid, 1, 1]);
+  recorder.run(histogramKernel, { partials, keys, histogram }, bins, [grid, 1, 1]);
   const params = { ...bins, top_k: topK, top_p: topP };
-  const bound = { partials, keys, histogram: buffers.histogram, selection };
+  const bound = { partials, keys, histogram, selection };
   recorder.run(cut, bound, params, [1, 1, 1]);
   recorder.submit();
   const [key, id] = await readWords(gpu, selection);
+  const bars = await readWords(gpu, histogram);
   recorder.destroy();
   for (const buffer of Object.values(buffers)) gpu.buffers.destroy(buffer);
-  return { key, id };
+  return { key, id, histogram: bars };
 }
 
 /** An integer that orders like the logit. */
@@ -133,6 +134,28 @@ describe("sample_select, 256 invocations", () => {
       await expectKept(logits, 256, options);
     }
   });
+});
+
+describe("sample_histogram", () => {
+  test.each(Object.keys(KINDS))(
+    "%s logits: counts are exact, excesses to half a unit",
+    async (kind) => {
+      const random = seededRandom(4);
+      const logits = Float32Array.from({ length: 5003 }, () => KINDS[kind](random));
+      for (const workgroupSize of [64, 256]) {
+        for (const temperature of [0.1, 1]) {
+          const { histogram } = await select(logits, workgroupSize, { temperature, topK: 9 });
+          const { counts, excesses } = binned(logits, temperature);
+          expect([...histogram.subarray(0, BINS)]).toEqual(counts);
+          // Half a unit for rounding, and f32 for what is rounded.
+          excesses.forEach((excess, bin) => {
+            const off = Math.abs(histogram[BINS + bin] - excess);
+            if (off > counts[bin] * 0.51) throw new Error(`bin ${bin}: off by ${off}`);
+          });
+        }
+      }
+    },
+  );
 });
 
 describe("sample_select", () => {

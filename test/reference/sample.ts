@@ -85,3 +85,25 @@ export function distributions(
   );
   return [...new Set(counts)].map((count) => distribution(ranked, count));
 }
+
+/**
+ * Tokens and weights by distance from the best logit, in bins of 1/32 of the temperature: in each
+ * its tokens, and the sum of exp(lower end of the bin - distance) - 1, in units of 2^-18.
+ */
+export function binned(
+  logits: Float32Array,
+  temperature: number,
+): { counts: number[]; excesses: number[] } {
+  const counts = Array.from({ length: 1024 }, () => 0);
+  const excesses = Array.from({ length: 1024 }, () => 0);
+  const best = logits.reduce((m, x) => Math.max(m, x), -Infinity);
+  const lowest = Math.fround(best - Math.fround(32 * temperature));
+  for (const logit of logits) {
+    if (logit < lowest) continue;
+    const depth = Math.fround(Math.fround(best - logit) * Math.fround(32 / temperature));
+    const bin = Math.min(Math.floor(depth), 1023);
+    counts[bin]++;
+    excesses[bin] += Math.expm1((bin + 1 - depth) / 32) * 2 ** 18;
+  }
+  return { counts, excesses };
+}
