@@ -7,6 +7,9 @@
 // Queries are rotated in place. The rows of token t go to row `offset + length` of the head's table
 // entry (to_table != 0: decode, one token, nothing once the state is done) or to row
 // staged_offset + head * staged_stride + start + t. Never past a head's last row.
+// TRACK: rotated queries also go to the ring of the last window_size ones of the layer, slot
+// position % window_size (a prefill's from index track_from on; none if window_size is 0), and
+// rows that go where the table says get their position.
 // A thread takes 8 pairs of one head: two octets.
 // Dispatch: (ceil((NUM_HEADS + 2 NUM_KV_HEADS) * HEAD_DIM / 16 / WORKGROUP_SIZE), tokens, 1).
 // CPU twin: test/reference/rope_append.ts
@@ -28,6 +31,11 @@ struct Params {
     staged_offset: u32,
     staged_stride: u32, // rows from one head's staged rows to the next one's
     staged_rows: u32, // staged rows that a head has room for
+#if TRACK
+    ring_base: u32, // first vec4 of the layer in `queries`
+    window_size: u32,
+    track_from: u32, // index in the prefill
+#endif
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -37,6 +45,10 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> qkv: array<vec4<f32>>; // (tokens, heads, HEAD_DIM / 4)
 @group(0) @binding(5) var<storage, read_write> keys: array<KvOctet>; // (rows, HEAD_DIM / 8)
 @group(0) @binding(6) var<storage, read_write> values: array<KvOctet>; // (rows, HEAD_DIM / 8)
+#if TRACK
+@group(0) @binding(7) var<storage, read_write> queries: array<vec4<f32>>; // (layers, window_size, NUM_HEADS, HEAD_DIM / 4)
+@group(0) @binding(8) var<storage, read_write> positions: array<u32>; // (rows)
+#endif
 
 struct Rotation {
     cosine: vec4<f32>,
@@ -81,6 +93,16 @@ fn destination(kv_head: u32, token: u32) -> vec2<u32> {
     );
 }
 
+#if TRACK
+// Whether the token's query is one of those that rank rows later.
+fn is_tracked(token: u32) -> bool {
+    let is_wanted = select(
+        params.start + token >= params.track_from, state[STATE_DONE] == 0u, params.to_table != 0u,
+    );
+    return is_wanted && params.window_size != 0u;
+}
+#endif
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) global_id: vec3<u32>) {
     let heads = NUM_HEADS + 2u * NUM_KV_HEADS;
@@ -88,6 +110,7 @@ fn main(@builtin(global_invocation_id) global_id: vec3<u32>) {
     let part = global_id.x % (HEAD_DIM / 16u);
     let token = global_id.y;
     if (head < heads) {
+        let position = state[STATE_POSITION] + params.start + token;
         let rotates = part < ROPE_DIM / 16u && head < NUM_HEADS + NUM_KV_HEADS;
         // The thread's two octets.
         var first = 2u * part;
@@ -102,7 +125,6 @@ fn main(@builtin(global_invocation_id) global_id: vec3<u32>) {
         var y0 = qkv[base + 2u * second];
         var y1 = qkv[base + 2u * second + 1u];
         if (rotates) {
-            let position = state[STATE_POSITION] + params.start + token;
             let r0 = rotation(position, 2u * part);
             let r1 = rotation(position, 2u * part + 1u);
             if (ROPE_INTERLEAVED) {
@@ -126,6 +148,16 @@ fn main(@builtin(global_invocation_id) global_id: vec3<u32>) {
             qkv[base + 2u * first + 1u] = x1;
             qkv[base + 2u * second] = y0;
             qkv[base + 2u * second + 1u] = y1;
+#if TRACK
+            if (is_tracked(token)) {
+                let slot = position % params.window_size;
+                let query = params.ring_base + (slot * NUM_HEADS + head) * (HEAD_DIM / 4u);
+                queries[query + 2u * first] = x0;
+                queries[query + 2u * first + 1u] = x1;
+                queries[query + 2u * second] = y0;
+                queries[query + 2u * second + 1u] = y1;
+            }
+#endif
         } else {
             let row = destination((head - NUM_HEADS) % NUM_KV_HEADS, token);
             let octet = row.x * (HEAD_DIM / 8u);
@@ -133,6 +165,11 @@ fn main(@builtin(global_invocation_id) global_id: vec3<u32>) {
                 if (head < NUM_HEADS + NUM_KV_HEADS) {
                     keys[octet + first] = kv_pack(x0, x1);
                     keys[octet + second] = kv_pack(y0, y1);
+#if TRACK
+                    if (params.to_table != 0u && part == 0u) {
+                        positions[row.x] = position;
+                    }
+#endif
                 } else {
                     values[octet + first] = kv_pack(x0, x1);
                     values[octet + second] = kv_pack(y0, y1);

@@ -161,14 +161,14 @@ export class Attention {
       list.run(this.#kernels.ropeAppend, bound, params, workgroups);
       return;
     }
-    const { queries: ring, layer, windowSize, from, positions = this.#noStats } = track;
+    const { queries, layer, windowSize, from, positions = this.#noStats } = track;
     const tracked = {
       ...params,
       ring_base: (layer * windowSize * numHeads * headDim) / 4,
       window_size: windowSize,
       track_from: from,
     };
-    list.run(this.#kernels.ropeTrack, { ...bound, ring, positions }, tracked, workgroups);
+    list.run(this.#kernels.ropeTrack, { ...bound, queries, positions }, tracked, workgroups);
   }
 
   /**

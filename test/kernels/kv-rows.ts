@@ -1,4 +1,4 @@
-import type { KvDtype } from "../../src/cache/kv-cache.ts";
+import type { KvDtype } from "../../src/cache/layout.ts";
 import { floatToHalf, halfToFloat } from "../../src/formats/half.ts";
 
 /** The numbers that a cache of this type holds when `data` is stored in it. */
