@@ -89,7 +89,6 @@ async function* answer(
   const { passes } = await prefillPrompt(runtime, decoder, promptTokenIds, cachedTokens, options);
   const prefilled = performance.now();
   await conversation.prompted(promptTokenIds);
-  if (cache.room() === 0) await cache.makeRoom(cache.tokens);
   decoder.record(sampling);
 
   const tokenIds: number[] = [];
