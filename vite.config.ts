@@ -6,6 +6,9 @@ const top = fileURLToPath(new URL(".", import.meta.url));
 /** Tests on a software adapter use every core themselves, so their files run one after another. */
 const oneByOne = { fileParallelism: false, maxWorkers: 1 };
 
+/** Pages are waited for as long as a busy machine may take. */
+const patient = { poll: { timeout: 120_000 } };
+
 function ring(name: string, include: string[], timeoutSeconds: number, more: object = {}): object {
   const timeout = timeoutSeconds * 1000;
   return {
@@ -35,7 +38,7 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
       ring("unit", ["test/unit/**/*.test.ts"], 30),
       ring("kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, oneByOne),
       ring("golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
-      ring("browser", ["test/browser/**/*.test.ts"], 300, oneByOne),
+      ring("browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
     ],
   },
 }));
