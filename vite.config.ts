@@ -1,12 +1,26 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfigExport } from "vitest/config";
 
 const top = fileURLToPath(new URL(".", import.meta.url));
 
-/** Tests on a software adapter use every core themselves, so their files run one after another. */
+/** Whole models on a software adapter use every core themselves, so such files run one after another. */
 const oneByOne = { fileParallelism: false, maxWorkers: 1 };
 
-function ring(name: string, include: string[], timeoutSeconds: number, more: object = {}): object {
+/** Kernel tests mostly compile, on one core each; more than a few at once would crowd a GPU's memory. */
+const aFew = { maxWorkers: Math.min(4, availableParallelism()) };
+
+/** Pages are waited for as long as a busy machine may take. */
+const patient = { poll: { timeout: 120_000 } };
+
+/** A ring of tests; `npm test` runs them one after another, and so does Vitest when it is called for several. */
+function ring(
+  groupOrder: number,
+  name: string,
+  include: string[],
+  timeoutSeconds: number,
+  more: object,
+): object {
   const timeout = timeoutSeconds * 1000;
   return {
     extends: true,
@@ -14,6 +28,7 @@ function ring(name: string, include: string[], timeoutSeconds: number, more: obj
       name,
       include,
       environment: "node",
+      sequence: { groupOrder },
       testTimeout: timeout,
       hookTimeout: timeout,
       ...more,
@@ -32,10 +47,10 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   test: {
     pool: "forks",
     projects: [
-      ring("unit", ["test/unit/**/*.test.ts"], 30),
-      ring("kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, oneByOne),
-      ring("golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
-      ring("browser", ["test/browser/**/*.test.ts"], 300, oneByOne),
+      ring(0, "unit", ["test/unit/**/*.test.ts"], 30, {}),
+      ring(1, "kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, aFew),
+      ring(2, "golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
+      ring(3, "browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
     ],
   },
 }));

@@ -75,7 +75,11 @@ fn main(
 #end
 #if BROADCAST
 #unroll t 0 T
-            let x_i$t = subgroupBroadcast(x_$half$t, $half * $HALF_LANES + $i);
+#if BROADCAST_4
+            let x_i$t = quadBroadcast(x_$half$t, $i);
+#else
+            let x_i$t = subgroupShuffle(x_$half$t, $half * 4 + $i);
+#endif
 #end
 #else
             let chunk = b * 8u + $half * 4 + $i;

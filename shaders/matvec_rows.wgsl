@@ -44,18 +44,18 @@ fn main(
         // x_sums: the sums of x * gain over each half, which the weights' minima are taken times.
 #if BROADCAST
 #unroll load 0 LOADS
-        var x_$load = x[x_base + b * 8u + $load * 4 + lane];
+        var own_$load = x[x_base + b * 8u + $load * 4 + lane];
 #if NORM
-        squares += dot(x_$load, x_$load);
-        x_$load *= gain[b * 8u + $load * 4 + lane];
+        squares += dot(own_$load, own_$load);
+        own_$load *= gain[b * 8u + $load * 4 + lane];
 #endif
-        let own_sum_$load = dot(x_$load, vec4<f32>(1.0));
-        x_$load *= factor_$load;
+        let own_sum_$load = dot(own_$load, vec4<f32>(1.0));
+        own_$load *= factor_$load;
 #end
 #if BROADCAST_4
         let x_sums = vec2<f32>(subgroupAdd(own_sum_0), subgroupAdd(own_sum_1));
 #else
-        let x_1 = x_0;
+        let own_1 = own_0;
         // Not subgroupAdd: lavapipe adds lane by lane, which takes an eighth of the kernel's time.
         let pair_sum = own_sum_0 + subgroupShuffleXor(own_sum_0, 1u);
         let half_sum = pair_sum + subgroupShuffleXor(pair_sum, 2u);
@@ -76,29 +76,29 @@ fn main(
 #end
 #end
 #endif
-#unroll r 0 R
-        let block_$r = load_block(base_$r + b);
-#end
-#unroll half 0 2
-#unroll r 0 R
-        var part_$half$r = vec4<f32>();
-#end
-#unroll i 0 4
-        {
 #if BROADCAST
-            let x_i = subgroupBroadcast(x_$half, $half * $HALF_LANES + $i);
+#unroll half 0 2
+#unroll i 0 4
+#if BROADCAST_4
+        let x_$half$i = quadBroadcast(own_$half, $i);
 #else
-            let x_i = x_$half$i;
+        let x_$half$i = subgroupShuffle(own_$half, $half * 4 + $i);
+#endif
+#end
+#end
 #endif
 #unroll r 0 R
-            part_$half$r = fma(raw_chunk(block_$r, $half * 4 + $i), x_i, part_$half$r);
+        {
+            let block = load_block(base_$r + b);
+#unroll half 0 2
+            var part_$half = 0.0;
+#unroll i 0 4
+            part_$half += dot(raw_chunk(block, $half * 4 + $i), x_$half$i);
+#end
+            sum_$r += block_scale(block, $half) * part_$half
+                + block_min(block, $half) * x_sums[$half];
 #end
         }
-#end
-#unroll r 0 R
-        sum_$r += block_scale(block_$r, $half) * dot(part_$half$r, vec4<f32>(1.0))
-            + block_min(block_$r, $half) * x_sums[$half];
-#end
 #end
     }
 

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ADAPTER_ADVICE, type FoundAdapter, findAdapters } from "../src/cli/adapters.ts";
@@ -163,8 +164,14 @@ function spawned(
       console.error(`killed after ${RING_LIMIT_MS / 60_000} minutes`);
       child.kill("SIGKILL");
     }, RING_LIMIT_MS);
+    const stop = (): void => {
+      child.kill();
+      process.exit(128 + constants.signals.SIGTERM);
+    };
+    process.once("SIGTERM", stop);
     child.once("error", reject);
     child.once("exit", (code) => {
+      process.off("SIGTERM", stop);
       clearTimeout(clock);
       resolve(code ?? 1);
     });

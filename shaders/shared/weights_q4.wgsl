@@ -4,13 +4,13 @@
 // "chunk" i, columns 4i..4i+3. raw_chunk leaves the nibbles in place: it gives the value times
 // 1 / raw_factor(chunk), a power of two, which costs no shift where x or the scale takes the factor.
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (rows, cols / 32)
+@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (rows, cols / 32)
 @group(0) @binding(2) var<storage, read> scales: array<u32>; // (rows, cols / 32), f16 (scale, min)
 
 const BLOCK: u32 = 32u;
 
 struct Block {
-    quants: vec4<u32>,
+    quants: vec4<i32>,
     scale: f32,
     min: f32,
 }
@@ -31,9 +31,9 @@ fn block_min(block: Block, half: u32) -> f32 {
 // Nibble 7 would be the sign, so it alone is shifted: to the place of nibble 6.
 fn raw_chunk(block: Block, chunk: u32) -> vec4<f32> {
     if (chunk == 7u) {
-        return vec4<f32>(vec4<i32>((block.quants >> vec4<u32>(4u)) & vec4<u32>(0x0f000000u)));
+        return vec4<f32>((block.quants >> vec4<u32>(4u)) & vec4<i32>(0x0f000000));
     }
-    return vec4<f32>(vec4<i32>(block.quants & vec4<u32>(15u << (chunk * 4u))));
+    return vec4<f32>(block.quants & vec4<i32>(15 << (chunk * 4u)));
 }
 
 // 16^-min(chunk, 6), exactly.
@@ -44,6 +44,6 @@ fn raw_factor(chunk: u32) -> f32 {
 // The four weights of a chunk; for a chunk that is not known when the kernel is compiled.
 fn load_chunk(index: u32, chunk: u32) -> vec4<f32> {
     let scale_min = unpack2x16float(scales[index]);
-    let nibbles = (quants[index] >> vec4<u32>(chunk * 4u)) & vec4<u32>(15u);
+    let nibbles = (quants[index] >> vec4<u32>(chunk * 4u)) & vec4<i32>(15);
     return vec4<f32>(nibbles) * scale_min.x + scale_min.y;
 }

@@ -3,15 +3,15 @@
 // 16 columns are one vec4<u32>: byte p (bits 8p..) of word c is column 4p + c. "Block" below is 32
 // columns for every BLOCK; see weights_q4 for chunk, raw_chunk and raw_factor.
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (rows, cols / 16)
+@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (rows, cols / 16)
 @group(0) @binding(2) var<storage, read> scales: array<u32>; // HAS_MIN: (rows, cols / BLOCK), f16 (scale, min); else f16 scales, two blocks per word
 
 override BLOCK: u32;
 override HAS_MIN: bool;
 
 struct Block {
-    low: vec4<u32>,
-    high: vec4<u32>,
+    low: vec4<i32>,
+    high: vec4<i32>,
     scale: vec2<f32>, // of each half
     min: vec2<f32>,
 }
@@ -59,9 +59,9 @@ fn raw_chunk(block: Block, chunk: u32) -> vec4<f32> {
         words = block.high;
     }
     if ((chunk & 3u) == 3u) {
-        return vec4<f32>(vec4<i32>((words >> vec4<u32>(8u)) & vec4<u32>(0x00ff0000u)));
+        return vec4<f32>((words >> vec4<u32>(8u)) & vec4<i32>(0x00ff0000));
     }
-    return vec4<f32>(vec4<i32>(words & vec4<u32>(255u << ((chunk & 3u) * 8u))));
+    return vec4<f32>(words & vec4<i32>(255 << ((chunk & 3u) * 8u)));
 }
 
 // 256^-min(chunk % 4, 2), exactly.
@@ -73,6 +73,6 @@ fn raw_factor(chunk: u32) -> f32 {
 fn load_chunk(index: u32, chunk: u32) -> vec4<f32> {
     let scale_min = load_scale(index, chunk >> 2u);
     let words = quants[index * 2u + (chunk >> 2u)];
-    let bytes = (words >> vec4<u32>((chunk & 3u) * 8u)) & vec4<u32>(255u);
+    let bytes = (words >> vec4<u32>((chunk & 3u) * 8u)) & vec4<i32>(255);
     return vec4<f32>(bytes) * scale_min.x + scale_min.y;
 }

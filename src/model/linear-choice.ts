@@ -26,22 +26,18 @@ export function defaultChoice(adapter: AdapterFacts): LinearChoice {
   return adapter.isSoftware ? softwareChoice(broadcastSize(adapter)) : gpuChoice(adapter);
 }
 
+/** Tuned on lavapipe (subgroups of 8) and SwiftShader (of 4); src/README.md has the figures. */
 function softwareChoice(broadcast: BroadcastSize): LinearChoice {
-  const wide = broadcast === 8;
-  const matvec: MatvecVariant = {
-    kernel: "matvec_rows",
-    rows: wide ? 2 : 8,
-    broadcast,
-    workgroupSize: wide ? 32 : 16,
-  };
-  const matmul: MatmulVariant = {
-    kernel: "matmul_rows",
-    rows: wide ? 2 : 4,
-    tokens: wide ? 4 : 8,
-    broadcast,
-    workgroupSize: wide ? 32 : 16,
-  };
-  return sameForAll(matvec, matmul);
+  if (broadcast === 8) {
+    return sameForAll(
+      { kernel: "matvec_rows", rows: 2, broadcast, workgroupSize: 32 },
+      { kernel: "matmul_rows", rows: 4, tokens: 6, broadcast, workgroupSize: 16 },
+    );
+  }
+  return sameForAll(
+    { kernel: "matvec_rows", rows: 8, broadcast, workgroupSize: 16 },
+    { kernel: "matmul_rows", rows: 8, tokens: 8, broadcast, workgroupSize: 16 },
+  );
 }
 
 function gpuChoice({ features, info }: AdapterFacts): LinearChoice {

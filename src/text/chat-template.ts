@@ -101,7 +101,8 @@ function validate(messages: readonly ChatMessage[]): void {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new InvalidOptionError("messages", messages, "a list of at least one message");
   }
-  for (const [i, { role, content }] of messages.entries()) {
+  for (const [i, message] of messages.entries()) {
+    const { role, content } = message ?? {};
     if (!ROLES.includes(role)) {
       throw new InvalidOptionError(`messages[${i}].role`, role, ROLES.join(" or "));
     }
@@ -162,7 +163,7 @@ function run(program: TemplateProgram, globals: Environment, meter: Meter, aside
     if (error instanceof RangeError) {
       throw templateError("works or nests too much", { cause: error });
     }
-    const message = error instanceof Error && error.message !== "" ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
     throw templateError(`failed: ${aside.reveal(message)}`, { cause: error });
   }
 }

@@ -1,25 +1,24 @@
-import { Environment, Interpreter } from "@huggingface/jinja";
+import type { Environment } from "@huggingface/jinja";
+import { BlockInterpreter, toTemplateValue } from "./template-blocks.ts";
 import { templateError } from "./template-errors.ts";
+import { chargeFilter, checkFilter } from "./template-filters.ts";
 import type { Meter } from "./template-meter.ts";
 import { child, children, textField } from "./template-nodes.ts";
 import type { Statement, TemplateNode, TemplateValue } from "./template-nodes.ts";
 import { Role, type TemplateProgram } from "./template-program.ts";
-import { STRING_FILTERS, STRING_METHODS, type StringMethod } from "./template-strings.ts";
+import {
+  STRING_FILTERS,
+  STRING_METHODS,
+  type StringMethod,
+  type StringTools,
+} from "./template-strings.ts";
 
-/** Nodes inside nodes; the deepest template that models come with needs under 100. */
-const MAX_DEPTH = 400;
+/** Nodes inside nodes; the deepest template that models come with takes about 30. */
+const MAX_DEPTH = 200;
 /** A scope and the loop's own variables, for each round of a loop. */
-const STEPS_PER_ROUND = 4;
+const STEPS_PER_ROUND = 12;
 /** A call makes a scope. */
 const STEPS_PER_CALL = 4;
-
-/** Filters that look at a whole value, so that their work is more than one step per entry. */
-const DEEP_FILTERS: ReadonlySet<string> = new Set(["tojson", "string", "join", "sort", "unique"]);
-
-/** Turns a JavaScript value into a value of a template. */
-export function toTemplateValue(value: unknown): TemplateValue {
-  return new Environment().set("value", value);
-}
 
 const UNDEFINED = toTemplateValue(undefined);
 
@@ -28,15 +27,21 @@ function constant(value: TemplateValue): TemplateNode {
   return { type: "Constant", value };
 }
 
+/** An argument whose value was worked out already. */
+function frozen(node: TemplateNode, value: TemplateValue): TemplateNode {
+  const named = node.type === "KeywordArgumentExpression";
+  return named ? { ...node, value: constant(value) } : constant(value);
+}
+
 /**
- * The package's interpreter with a limit on work and size (template-meter.ts), Python's string methods
- * (template-strings.ts), and comparisons that see through the marks on the template's own text (template-marks.ts).
- * It stops a template by itself, without worker or timer, in the middle of any loop.
+ * The package's interpreter with a limit on work and size (template-meter.ts), Jinja's loops (template-blocks.ts),
+ * Python's string methods (template-strings.ts), and comparisons that see through the marks on the template's own
+ * text (template-marks.ts). It stops a template by itself, without worker or timer, in the middle of any loop.
  */
-export class MeteredInterpreter extends Interpreter {
+export class MeteredInterpreter extends BlockInterpreter {
   readonly #program: TemplateProgram;
   readonly #meter: Meter;
-  readonly #reveal: (text: string) => string;
+  readonly #tools: StringTools;
   #depth = 0;
 
   /** @param reveal undoes the marks in a text. */
@@ -49,7 +54,11 @@ export class MeteredInterpreter extends Interpreter {
     super(globals);
     this.#program = program;
     this.#meter = meter;
-    this.#reveal = reveal;
+    this.#tools = {
+      reveal,
+      spend: (steps) => meter.spend(steps),
+      assertLength: (chars) => meter.assertLength(chars),
+    };
   }
 
   /** Evaluates a node and all under it; the package calls this for each of them. */
@@ -80,11 +89,20 @@ export class MeteredInterpreter extends Interpreter {
     if (role & Role.searched) meter.search(value);
     if (role & Role.iterated) meter.spend(STEPS_PER_ROUND * meter.entries(value));
     if (role & Role.kept) meter.assertNoNamespace(value);
-    if (role & Role.compared && typeof value.value === "string") {
-      const seen = this.#reveal(value.value);
-      if (seen !== value.value) return toTemplateValue(seen);
+    return role & Role.compared ? this.#revealed(value) : value;
+  }
+
+  /** A text, or a list of texts, as a reader sees it. */
+  #revealed(value: TemplateValue): TemplateValue {
+    const { reveal } = this.#tools;
+    if (typeof value.value === "string") {
+      const seen = reveal(value.value);
+      return seen === value.value ? value : toTemplateValue(seen);
     }
-    return value;
+    if (!Array.isArray(value.value) || value.value.length === 0) return value;
+    const texts = value.value.map((item) => item.value);
+    if (!texts.every((text) => typeof text === "string")) return value;
+    return toTemplateValue(texts.map(reveal));
   }
 
   #work(node: TemplateNode, scope: Environment): TemplateValue {
@@ -145,15 +163,14 @@ export class MeteredInterpreter extends Interpreter {
         throw templateError(`calls the unknown function "${name}"`);
       }
     }
-    if (callee?.type !== "MemberExpression" || callee["computed"] === true) {
-      return this.#made(this.#inherited(node, scope));
+    if (callee?.type !== "MemberExpression") return this.#made(this.#inherited(node, scope));
+    const method = this.#value(callee, scope);
+    if (method.type !== "FunctionValue") {
+      throw templateError(
+        `calls the unknown method "${textField(child(callee, "property"), "value")}"`,
+      );
     }
-    const receiver = this.#part(callee, "object", scope);
-    const method = STRING_METHODS.get(textField(child(callee, "property"), "value"));
-    if (typeof receiver.value === "string" && method) {
-      return this.#apply(method, receiver.value, children(node, "args"), scope);
-    }
-    return this.#inherited({ ...node, callee: { ...callee, object: constant(receiver) } }, scope);
+    return this.#made(this.#inherited({ ...node, callee: constant(method) }, scope));
   }
 
   /** A new namespace may not hold another one. */
@@ -162,34 +179,35 @@ export class MeteredInterpreter extends Interpreter {
     return value;
   }
 
-  #apply(
-    method: StringMethod,
-    text: string,
-    nodes: readonly TemplateNode[],
-    scope: Environment,
-  ): TemplateValue {
-    const args: unknown[] = [];
-    const named = new Map<string, unknown>();
-    for (const node of nodes) {
-      if (node.type === "KeywordArgumentExpression") {
-        named.set(textField(child(node, "key"), "value"), this.#part(node, "value", scope).value);
-      } else args.push(this.#value(node, scope).value);
-    }
-    const meter = this.#meter;
-    const tools = {
-      reveal: this.#reveal,
-      spend: (steps: number) => meter.spend(steps),
-      assertLength: (chars: number) => meter.assertLength(chars),
-    };
-    return toTemplateValue(method(tools, text, args, named));
-  }
-
-  /** Slices of strings go through their characters one by one. */
+  /** Of a text: one of our methods, or else a character, slice or method of the package. */
   #member(node: TemplateNode, scope: Environment): TemplateValue {
     const object = this.#part(node, "object", scope);
-    const sliced = child(node, "property")?.type === "SliceExpression";
-    if (sliced && typeof object.value === "string") this.#meter.spend(object.value.length >>> 3);
-    return this.#inherited({ ...node, object: constant(object) }, scope);
+    const member = { ...node, object: constant(object) };
+    const property = child(node, "property");
+    if (typeof object.value !== "string" || !property) return this.#inherited(member, scope);
+    if (property.type === "SliceExpression") {
+      // The package goes through the characters one by one.
+      this.#meter.spend(object.value.length >>> 3);
+      return this.#inherited(member, scope);
+    }
+    const computed = node["computed"] === true;
+    const key = computed ? this.#value(property, scope) : undefined;
+    const method = STRING_METHODS.get(String(key ? key.value : property["value"]));
+    if (method) return this.#bind(method, object.value);
+    return this.#inherited(key ? { ...member, property: constant(key) } : member, scope);
+  }
+
+  /** A method as a function of the template; named arguments come as a map after the others. */
+  #bind(method: StringMethod, text: string): TemplateValue {
+    return toTemplateValue((...args: unknown[]) => {
+      const last = args.at(-1);
+      if (!(last instanceof Map)) return method(this.#tools, text, args, new Map());
+      const named = Array.from(
+        last as Map<string, TemplateValue>,
+        ([k, v]) => [k, v.value] as const,
+      );
+      return method(this.#tools, text, args.slice(0, -1), new Map(named));
+    });
   }
 
   #filter(
@@ -202,65 +220,30 @@ export class MeteredInterpreter extends Interpreter {
     const args = called ? children(filter, "args") : [];
     const method = STRING_METHODS.get(STRING_FILTERS.get(name) ?? "");
     if (typeof operand.value === "string" && method) {
-      return this.#apply(method, operand.value, args, scope);
+      const callee = constant(this.#bind(method, operand.value));
+      return this.#inherited({ type: "CallExpression", callee, args }, scope);
     }
-    this.#chargeFilter(name, operand);
+    chargeFilter(this.#meter, name, operand);
     // The package wants the arguments of these as they stand.
     const literal = name === "selectattr" || name === "rejectattr";
     let applied = filter;
     if (called && !literal) {
-      const frozen = args.map((argument) => this.#freeze(argument, scope));
-      this.#checkFilter(name, operand, frozen);
-      applied = { ...filter, args: frozen };
+      const values = args.map((argument) => this.#argument(argument, scope));
+      checkFilter(this.#meter, name, operand, values);
+      applied = { ...filter, args: args.map((node, i) => frozen(node, values[i] ?? UNDEFINED)) };
     }
     const node = { type: "FilterExpression", operand: constant(operand), filter: applied };
     return this.#inherited(node, scope);
   }
 
-  #chargeFilter(name: string, operand: TemplateValue): void {
-    const meter = this.#meter;
-    if (typeof operand.value !== "string" && DEEP_FILTERS.has(name)) meter.scan(operand);
-    else meter.search(operand);
-    if (name === "sort" || name === "dictsort") {
-      const entries = meter.entries(operand);
-      const rounds = Math.ceil(Math.log2(entries + 1));
-      meter.spend(rounds * (entries + (meter.sizeOf(operand).chars >>> 7)));
-    }
-  }
-
-  /** Works an argument out beforehand, so that its size is known. */
-  #freeze(argument: TemplateNode, scope: Environment): TemplateNode {
-    if (argument.type === "KeywordArgumentExpression") {
-      return { ...argument, value: constant(this.#part(argument, "value", scope)) };
-    }
-    if (argument.type.endsWith("SpreadExpression")) {
+  /** The value of a filter's argument, by position or by name. */
+  #argument(node: TemplateNode, scope: Environment): TemplateValue {
+    if (node.type.endsWith("SpreadExpression")) {
       throw templateError("unpacks the arguments of a filter");
     }
-    return constant(this.#value(argument, scope));
-  }
-
-  /** Bounds the results of filters that can make much out of little. */
-  #checkFilter(name: string, operand: TemplateValue, args: readonly TemplateNode[]): void {
-    const meter = this.#meter;
-    const { chars, depth } = meter.sizeOf(operand);
-    const isText = typeof operand.value === "string";
-    for (const argument of args) {
-      const node = argument.type === "Constant" ? argument : child(argument, "value");
-      const { value } = (node?.["value"] ?? UNDEFINED) as TemplateValue;
-      if (typeof value === "string" && name === "join") {
-        // A text is joined character by character.
-        if (isText) meter.spend(chars >>> 3);
-        meter.assertLength(chars + (isText ? chars : meter.entries(operand)) * value.length);
-      }
-      // Each line, or each entry of JSON, starts with its indentation.
-      if (typeof value === "number" && (name === "indent" || name === "tojson")) {
-        meter.assertLength(chars + this.#lines(operand) * value * (1 + depth));
-      }
-    }
-  }
-
-  #lines(value: TemplateValue): number {
-    if (typeof value.value === "string") return value.value.split("\n").length;
-    return this.#meter.sizeOf(value).chars >>> 1;
+    return this.#value(
+      node.type === "KeywordArgumentExpression" ? child(node, "value") : node,
+      scope,
+    );
   }
 }

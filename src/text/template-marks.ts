@@ -16,18 +16,14 @@ import { templateError } from "./template-errors.ts";
 export interface Marks {
   /** Swaps the punctuation of control tokens in a text that the template writes. */
   hide(text: string): string;
-  /** Undoes the swap. */
-  reveal(text: string): string;
-  /**
-   * Messages without the noncharacters that are in use, and a `reveal` that also brings those back; nothing where the
-   * messages leave no character to set them aside as.
-   */
+  /** Prepares messages; gives nothing where they leave no character to set a noncharacter of theirs aside as. */
   setAside(messages: readonly string[]): Aside | undefined;
 }
 
-/** What `Marks.setAside` gives. */
+/** Messages without the noncharacters that are in use. */
 export interface Aside {
   readonly messages: readonly string[];
+  /** Undoes the swaps in a text, and brings back what was set aside. */
   reveal(text: string): string;
 }
 
@@ -57,18 +53,17 @@ export function createMarks(
   const swaps = pair(swapped, own);
   if (swaps === undefined) throw templateError("uses every private-use character");
   const standIns = [...swaps.values()];
-  const reveal = translator(inverse(swaps));
 
   const setAside = (messages: readonly string[]): Aside | undefined => {
     const clashes = new Set(messages.join("").match(anyOf(standIns)) ?? []);
-    if (clashes.size === 0) return { messages, reveal };
+    if (clashes.size === 0) return { messages, reveal: translator(inverse(swaps)) };
     const aside = pair([...clashes], [...own, ...standIns, ...messages]);
     if (aside === undefined) return undefined;
-    const revealAll = translator(new Map([...inverse(swaps), ...inverse(aside)]));
-    return { messages: messages.map(translator(aside)), reveal: revealAll };
+    const reveal = translator(new Map([...inverse(swaps), ...inverse(aside)]));
+    return { messages: messages.map(translator(aside)), reveal };
   };
 
-  return { hide: translator(swaps), reveal, setAside };
+  return { hide: translator(swaps), setAside };
 }
 
 /** Gives each character a stand-in that occurs in none of the texts; nothing where there are too few. */

@@ -3,9 +3,9 @@ import type { TemplateValue } from "./template-nodes.ts";
 
 /** Most steps of a template, before what its messages add. */
 const BASE_FUEL = 200_000;
-const FUEL_PER_MESSAGE = 1_000;
+const FUEL_PER_MESSAGE = 2_000;
 /** Longest text that a template may write or hold, in UTF-16 units: eight times a context of 128k tokens. */
-export const MAX_CHARS = 1 << 22;
+export const MAX_CHARS: number = 4 * 1024 * 1024;
 /** Nesting of lists and objects. */
 const MAX_NESTING = 64;
 

@@ -47,8 +47,8 @@ export const STRING_METHODS: ReadonlyMap<string, StringMethod> = new Map<string,
         count ?? named.get("count"),
       ),
   ],
-  ["startswith", (tools, text, [prefix]) => affix(tools, text, prefix, "startsWith")],
-  ["endswith", (tools, text, [suffix]) => affix(tools, text, suffix, "endsWith")],
+  ["startswith", (tools, text, [prefix]) => affix(tools, text, prefix, false)],
+  ["endswith", (tools, text, [suffix]) => affix(tools, text, suffix, true)],
 ]);
 
 /** Filters that are such a method. */
@@ -60,7 +60,7 @@ export const STRING_FILTERS: ReadonlyMap<string, string> = new Map([
 /** @param sides bit 0 the left, bit 1 the right. */
 function strip(tools: StringTools, text: string, chars: unknown, sides: number): string {
   const strips = chars === undefined || chars === null ? WHITE : new Set(asText(chars, "chars"));
-  const seen = tools.reveal(text);
+  const seen = strips === WHITE ? text : tools.reveal(text);
   let start = 0;
   let end = seen.length;
   while (sides & 1 && start < end) {
@@ -74,6 +74,8 @@ function strip(tools: StringTools, text: string, chars: unknown, sides: number):
     if (!strips.has(char)) break;
     end -= char.length;
   }
+  // Character by character: that costs more than copying.
+  tools.spend((text.length - (end - start)) >>> 4);
   return text.slice(start, end);
 }
 
@@ -116,17 +118,16 @@ function replace(
   return result + text.slice(done);
 }
 
-function affix(
-  tools: StringTools,
-  text: string,
-  affixes: unknown,
-  test: "startsWith" | "endsWith",
-): boolean {
-  const seen = tools.reveal(text);
+function affix(tools: StringTools, text: string, affixes: unknown, end: boolean): boolean {
   const options = Array.isArray(affixes)
     ? affixes.map((item: { value?: unknown }) => item.value)
     : [affixes];
-  return options.some((option) => seen[test](asText(option, "prefix or suffix")));
+  return options.some((option) => {
+    const wanted = asText(option, "prefix or suffix");
+    tools.spend(wanted.length >>> 8);
+    const start = end ? Math.max(0, text.length - wanted.length) : 0;
+    return tools.reveal(text.slice(start, start + wanted.length)) === wanted;
+  });
 }
 
 /** Where a text occurs, from the left, without overlaps. */

@@ -13,6 +13,9 @@ export const TINY_MODEL = "tiny-flow.gguf";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Models load and answer in seconds; a busy machine may need far longer. */
+const PATIENCE_MS = 120_000;
+
 /** The site as `npm run build` makes it, in a sub-folder of a static host, and a browser to open it in. */
 export interface BuiltSite {
   readonly browser: Browser;
@@ -58,7 +61,7 @@ export interface WatchOptions extends BrowserContextOptions {
   /** The page to open; by default the site's own address. */
   readonly url?: string;
   /** Called before the page is opened. */
-  readonly prepare?: (page: Page) => Promise<void>;
+  readonly prepare?: (page: Page) => Promise<unknown>;
   /** Logged errors that belong to the case (a file that isn't there, say). */
   readonly expectedLog?: RegExp;
 }
@@ -73,6 +76,7 @@ export async function openWatched(
     viewport: { width: 1280, height: 800 },
     ...contextOptions,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const faults: string[] = [];
   const origin = new URL(url).origin;

@@ -3,8 +3,8 @@
     .venv-golden/bin/python test/golden/make_tokens.py          (environment: golden_file.py)
 
 `tokens.json`: ids for the default model. `tokens-tiny.json`: a small vocabulary whose merges were
-trained without any splits, so that they cross every border that a pre-tokenizer draws, and the ids that
-llama.cpp gives with it under each name of `tokenizer.ggml.pre`: each wrong split shows.
+trained without any splits, so that they cross every border that a pre-tokenizer draws, and the ids
+that llama.cpp gives with it under each name of `tokenizer.ggml.pre`: each wrong split shows.
 """
 
 import ctypes

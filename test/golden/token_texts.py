@@ -1,4 +1,4 @@
-"""Texts, conversations and chat templates for make_tokens.py. All of it was written for this project."""
+"""Texts, conversations and chat templates for make_tokens.py, all written for this project."""
 
 import random
 
@@ -107,7 +107,7 @@ ODD = [
     "\ufdd0\ufdef\ufffe\uffff noncharacters \U0001fffe",
     "\ufffd replacement \ufffd\ufffd",
     "\U000e0041\U000e007f tags \u202e rtl \u2066 iso",
-    "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞",
+    "T\u0301\u0300\u0323e\u0308\u0331\u0336x\u034f\u0489t\u0361\u035c! o\u0338v\u20dde\u0f39r",
     "\u0301start mark \u0301 alone",
     "unassigned \u0378\u0378 \u05ff \U0003fffd \U000dfffd",
     "<|endoftext|> <|im_start|>user\n<|im_end|> <|im_end <|im_end|",
@@ -215,7 +215,11 @@ TEMPLATES = [
     "{{ (messages | selectattr('role', 'equalto', 'user') | list)[-1].content }}",
     "{% for m in messages %}{% if '|' in m.content or m.content.startswith('  ') %}A{% elif "
     "m.content is string and m.content %}B{% else %}C{% endif %}{{ range(2, 10, 3) | list | string }}"
-    "{% endfor %}{% generation %}x{% endgeneration %}{{ missing is defined }}{{ none is none }}",
+    "{% endfor %}{% generation %}x{% endgeneration %}{% if missing is defined or none is not none %}y{% endif %}",
+    "{% set tags = ['<|im_end|>', '|'] %}{% for m in messages %}"
+    "{% if m.content.strip() in tags or m.role in ('user', '|') %}+{% endif %}"
+    "{{ '<|im_end|>' if '<|im_end|>' == '<|im_' ~ 'end|>' }}{{ ('a' ~ '|b').split('|') | join('+') }}"
+    "{{ '<|x|>'.strip('<|>') }}{{ '<|x'.startswith(('<|', 'y')) and 'yes' }}{% endfor %}",
     "{%- for m in messages %}\n    {%- if m.role == 'user' %}\n{{ '<|im_start|>' + m.role + '\\n' }}\n"
     "    {%- filter upper %}{{ m.content }}{% endfilter %}\n    {%- endif %}\n{%- endfor %}\n\n",
 ]

@@ -8,7 +8,7 @@ import { expectLinear, type LinearShape } from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
-const { q4 } = PLANAR_LAYOUTS;
+const { q4, q8, f16 } = PLANAR_LAYOUTS;
 const layouts = Object.entries<PlanarLayout>(PLANAR_LAYOUTS);
 
 const FORMS: readonly LinearForm[] = [
@@ -45,18 +45,19 @@ function testLayoutsAndForms(variant: MatmulVariant): void {
 
 const usual = defaultChoice(gpu).matmul;
 
-describe.each(layouts)("the adapter's own choice, %s", (_kind, layout) => {
-  for (const form of [...FORMS, { norm: true }]) testForm(usual[layout.kind], "", layout, form);
+describe("the adapter's own choice", () => {
+  for (const [kind, layout] of layouts) testForm(usual[layout.kind], kind, layout, { norm: true });
+  for (const form of FORMS) {
+    testForm(usual.q4, "q4", q4, form);
+    testForm(usual.q8, "q8", q8, form);
+  }
 });
 
 describe("matmul_rows, x loaded by each thread", () => {
-  testLayoutsAndForms({
-    kernel: "matmul_rows",
-    rows: 2,
-    tokens: 3,
-    broadcast: 0,
-    workgroupSize: 16,
-  });
+  const sizes = { rows: 2, tokens: 3, workgroupSize: 16 };
+  const variant = { kernel: "matmul_rows", broadcast: 0, ...sizes } as const;
+  for (const form of FORMS) testForm(variant, "q4", q4, form);
+  testForm(variant, "f16", f16, { norm: true });
 });
 
 describe("matmul_tile", () => {

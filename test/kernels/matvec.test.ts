@@ -8,7 +8,7 @@ import { expectLinear, type LinearShape } from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
-const { q4 } = PLANAR_LAYOUTS;
+const { q4, q8, f16 } = PLANAR_LAYOUTS;
 const layouts = Object.entries<PlanarLayout>(PLANAR_LAYOUTS);
 
 const FORMS: readonly LinearForm[] = [
@@ -45,12 +45,18 @@ function testLayoutsAndForms(variant: MatvecVariant): void {
 
 const usual = defaultChoice(gpu).matvec;
 
-describe.each(layouts)("the adapter's own choice, %s", (_kind, layout) => {
-  for (const form of [...FORMS, { norm: true }]) testForm(usual[layout.kind], "", layout, form);
+describe("the adapter's own choice", () => {
+  for (const [kind, layout] of layouts) testForm(usual[layout.kind], kind, layout, { norm: true });
+  for (const form of FORMS) {
+    testForm(usual.q4, "q4", q4, form);
+    testForm(usual.q8, "q8", q8, form);
+  }
 });
 
 describe("matvec_rows, x loaded by each thread", () => {
-  testLayoutsAndForms({ kernel: "matvec_rows", rows: 2, broadcast: 0, workgroupSize: 32 });
+  const variant = { kernel: "matvec_rows", rows: 2, broadcast: 0, workgroupSize: 32 } as const;
+  for (const form of FORMS) testForm(variant, "q4", q4, form);
+  testForm(variant, "f16", f16, { norm: true });
 });
 
 const broadcast = broadcastSize(gpu);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ModelFormatError, UnsupportedModelError } from "../../src/errors.ts";
+import { ChatTemplateError, ModelFormatError, UnsupportedModelError } from "../../src/errors.ts";
 import type { GgufValue } from "../../src/formats/gguf.ts";
 import { createTokenizer } from "../../src/text/tokenizer.ts";
 import { readGolden } from "../golden/format.ts";
@@ -141,6 +141,29 @@ describe("the BOS token", () => {
     };
     expect(count("{{ messages[0].content }}")).toEqual({ first: bos, count: 1 });
     expect(count("{{ bos_token }}{{ messages[0].content }}")).toEqual({ first: bos, count: 1 });
+  });
+});
+
+describe("a chat", () => {
+  const chat = (template: string | undefined) =>
+    tiny({ "tokenizer.chat_template": template }).encodeChat([{ role: "user", content: "hi" }]);
+
+  test("needs a template, which is read when it is needed", () => {
+    expect(() => chat(undefined)).toThrow(ChatTemplateError);
+    expect(() => chat(undefined)).toThrow(/no chat template; use a raw prompt/);
+    expect(() => chat("{% if %}")).toThrow(ChatTemplateError);
+    expect(() => tiny({ "tokenizer.chat_template": "{% if %}" })).not.toThrow();
+  });
+
+  test("ends with the start of an answer, unless told otherwise", () => {
+    const template =
+      "{{ messages[0].content }}{% if add_generation_prompt %}<|im_start|>{% endif %}";
+    const tokenizer = tiny({ "tokenizer.chat_template": template });
+    const messages = [{ role: "user", content: "hi" }] as const;
+    const start = tokens.indexOf("<|im_start|>");
+    const text = [...tokenizer.encode("hi")];
+    expect([...tokenizer.encodeChat(messages)]).toEqual([...text, start]);
+    expect([...tokenizer.encodeChat(messages, { addGenerationPrompt: false })]).toEqual(text);
   });
 });
 

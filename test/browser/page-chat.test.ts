@@ -1,0 +1,219 @@
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  ask,
+  type BuiltSite,
+  lastAnswer,
+  loadTiny,
+  openBuiltSite,
+  openWatched,
+  serveTinyAsDefault,
+  turnIs,
+  type WatchedPage,
+} from "./site.ts";
+
+let site: BuiltSite;
+
+beforeAll(async () => {
+  site = await openBuiltSite();
+});
+
+afterAll(() => site?.close());
+
+test("keyboard alone: load, ask, stop, ask again", async () => {
+  const watched = await openWatched(site, { prepare: serveTinyAsDefault });
+  const { page } = watched;
+  const focused = (): Promise<string> =>
+    page.evaluate(() => document.activeElement?.id || (document.activeElement?.textContent ?? ""));
+  const load = page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" });
+  await load.waitFor();
+  for (let i = 0; i < 5 && !(await focused()).startsWith("Load "); i++) {
+    await page.keyboard.press("Tab");
+  }
+  expect(await focused()).toContain("Load SmolLM2");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+
+  await page.getByRole("textbox", { name: "Your question" }).focus();
+  await page.keyboard.type("one");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("two");
+  await page.keyboard.press("Enter");
+  await turnIs(page, "writing");
+  expect(await focused()).toBe("question");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  expect(await page.locator(".question").textContent()).toBe("one\ntwo");
+  const kept = await lastAnswer(page);
+  expect(kept.length).toBeGreaterThan(0);
+
+  const read = (): Promise<string> => page.locator(".turn:last-child .figure-read dd").innerText();
+  const firstRead = Number.parseInt(await read(), 10);
+  await page.keyboard.type("three");
+  await page.keyboard.press("Enter");
+  await turnIs(page, "writing");
+  // The whole conversation went with it, the stopped answer included.
+  expect(Number.parseInt(await read(), 10)).toBeGreaterThan(firstRead + kept.length / 8);
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  expect(await page.locator(".answer").first().textContent()).toBe(kept);
+  await watched.close();
+});
+
+test("Enter that belongs to an input method sends nothing", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  const question = page.getByRole("textbox", { name: "Your question" });
+  await question.fill("こんにち");
+  await question.dispatchEvent("keydown", { key: "Enter", isComposing: true });
+  await question.dispatchEvent("keydown", { key: "Enter", keyCode: 229 });
+  expect(await page.locator(".turn").count()).toBe(0);
+  expect(await question.inputValue()).toBe("こんにち");
+  await watched.close();
+});
+
+test("a question asked before there is a model loads it and is then answered", async () => {
+  const watched = await openWatched(site, { prepare: serveTinyAsDefault });
+  const { page } = watched;
+  await page.getByRole("button", { name: /^Load / }).waitFor();
+  await page.getByLabel("Longest answer").fill("3");
+  await ask(page, "Hello");
+  await turnIs(page, "done");
+  expect(await page.locator(".figure-wrote dd").innerText()).toMatch(
+    /^3\stokens · [\d.]+\stokens\/s$/,
+  );
+  expect(await page.locator(".figure-first dd").innerText()).toMatch(/^[\d.]+\ss$/);
+  expect(await page.locator(".turn-status").textContent()).toContain("longest answer");
+  await watched.close();
+});
+
+test("a long prompt shows how far it is read, and can be stopped there", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  await ask(page, "The terraces rise. ".repeat(220));
+  const read = page.locator(".figure-read dd");
+  await expect.poll(() => read.innerText()).toMatch(/^[\d,]+ of [\d,]+\stokens/);
+  await expect.poll(() => read.innerText()).toMatch(/[\d.]+\stokens\/s · .+ left$/);
+  expect(await page.getByRole("progressbar", { name: "Reading" }).isVisible()).toBe(true);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await turnIs(page, "stopped");
+  expect(await page.locator(".turn-status").textContent()).toBe("Stopped before the first word.");
+
+  await page.getByRole("button", { name: "Answer again" }).click();
+  await turnIs(page, "writing");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  expect((await lastAnswer(page)).length).toBeGreaterThan(0);
+  await watched.close();
+});
+
+describe("with a model loaded", () => {
+  let watched: WatchedPage;
+  let page: Page;
+
+  beforeAll(async () => {
+    watched = await openWatched(site);
+    page = watched.page;
+    await loadTiny(page);
+  });
+
+  afterAll(() => watched?.close());
+
+  test("the memory panel adds up, and nothing moves while numbers grow", async () => {
+    const places = (): Promise<unknown> =>
+      page.evaluate(() =>
+        [
+          "#composer",
+          "#panel",
+          "#memory-rows td",
+          "#memory-rows td:last-child",
+          "#memory-peak",
+        ].map((selector) => {
+          const box = document.querySelector(selector)?.getBoundingClientRect();
+          return [selector, box?.x, box?.y, box?.width, box?.height];
+        }),
+      );
+    const before = await places();
+    await page.getByLabel("Longest answer").fill("40");
+    await ask(page, "Hello");
+    await turnIs(page, "writing");
+    expect(await places()).toEqual(before);
+    const cell = page.locator(".figure-cell").nth(2);
+    const left = (await cell.boundingBox())?.x;
+    await turnIs(page, "done");
+    expect((await cell.boundingBox())?.x).toBe(left);
+    expect(await places()).toEqual(before);
+
+    const rows = await page.locator("#memory-rows td:nth-child(2)").allInnerTexts();
+    const peaks = await page.locator("#memory-rows td:nth-child(3)").allInnerTexts();
+    const total = Number.parseFloat(await page.locator("#memory-total").innerText());
+    const peak = Number.parseFloat(await page.locator("#memory-peak").innerText());
+    expect(rows).toHaveLength(5);
+    for (const figure of [...rows, ...peaks]) expect(figure).toMatch(/^[\d,]+\.\d$/);
+    // Each row is rounded to a tenth.
+    expect(Math.abs(rows.map(Number).reduce((a, b) => a + b, 0) - total)).toBeLessThanOrEqual(0.3);
+    expect(total).toBeGreaterThan(0);
+    expect(peak).toBeGreaterThanOrEqual(total);
+    expect(Number(peaks[0])).toBeGreaterThanOrEqual(Number(rows[0]));
+  });
+
+  test("a new conversation puts the old one aside, and brings it back", async () => {
+    await page.getByLabel("Longest answer").fill("4");
+    await ask(page, "And then?");
+    await turnIs(page, "done");
+    const answers = await page.locator(".answer").allTextContents();
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await expect.poll(() => page.locator(".turn").count()).toBe(0);
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await turnIs(page, "done");
+    expect(await page.locator(".answer").allTextContents()).toEqual(answers);
+  });
+
+  test("markup in a question stays text, in a log that screen readers follow", async () => {
+    await page.getByLabel("Longest answer").fill("2");
+    const hostile = '<img src="https://elsewhere.test/x.png" onerror="alert(1)"><b>bold</b>';
+    await ask(page, hostile);
+    await turnIs(page, "done");
+    expect(await page.locator(".question").last().textContent()).toBe(hostile);
+    expect(await page.locator(".question *, .answer *").count()).toBe(0);
+    const log = page.getByRole("log", { name: "Conversation" });
+    expect(await log.getAttribute("aria-live")).toBe("polite");
+    expect(await log.locator(".answer").last().getAttribute("aria-busy")).toBe("false");
+    await expect
+      .poll(() => page.locator("#announcer").textContent())
+      .toMatch(/^Answer complete, 2/);
+  });
+});
+
+test.each(["light", "dark"] as const)(
+  "fits 320 pixels in every state (%s)",
+  async (colorScheme) => {
+    const watched = await openWatched(site, { viewport: { width: 320, height: 640 }, colorScheme });
+    const { page } = watched;
+    const expectFit = async (): Promise<void> => {
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+    };
+    await page.getByRole("button", { name: /^Load / }).waitFor();
+    await expectFit();
+    await loadTiny(page);
+    await expectFit();
+    await ask(page, `What is ${"averyveryverylongword".repeat(5)}?`);
+    await turnIs(page, "writing");
+    await expectFit();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await turnIs(page, "stopped");
+    await expectFit();
+
+    const meter = page.getByRole("button", { name: /^GPU / });
+    const panel = page.getByRole("complementary", { name: "Model and GPU memory" });
+    expect(await panel.isVisible()).toBe(false);
+    await meter.click();
+    expect(await panel.isVisible()).toBe(true);
+    await expectFit();
+    await page.keyboard.press("Escape");
+    expect(await panel.isVisible()).toBe(false);
+    expect(await meter.getAttribute("aria-expanded")).toBe("false");
+    await watched.close();
+  },
+);

@@ -1,0 +1,185 @@
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  ask,
+  type BuiltSite,
+  lastAnswer,
+  loadTiny,
+  openBuiltSite,
+  openWatched,
+  serveTinyAsDefault,
+  tinyModelPath,
+  turnIs,
+} from "./site.ts";
+
+let site: BuiltSite;
+
+beforeAll(async () => {
+  site = await openBuiltSite();
+});
+
+afterAll(() => site?.close());
+
+const noModel = {
+  name: "notes.gguf",
+  mimeType: "",
+  buffer: Buffer.from("just some notes".repeat(9)),
+};
+
+test("a file that is no model is refused with what it is, and another can be opened", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await page.setInputFiles("#file", noModel);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "This file is damaged, or it is no model" }).waitFor();
+  expect(await notice.textContent()).toContain("notes.gguf: magic should be");
+  expect(await notice.textContent()).toContain("The conversation is kept");
+
+  const chooser = page.waitForEvent("filechooser");
+  await notice.getByRole("button", { name: "Open another file" }).click();
+  await (await chooser).setFiles(tinyModelPath);
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  expect(await notice.count()).toBe(0);
+  await watched.close();
+});
+
+test("a dropped file is loaded, and a conversation outlives a wrong one", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  await page.getByLabel("Longest answer").fill("3");
+  await ask(page, "Hello");
+  await turnIs(page, "done");
+  const answer = await lastAnswer(page);
+  await page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["no model at all, only words in a file"], "dropped.gguf"));
+    dispatchEvent(new DragEvent("dragover", { dataTransfer, cancelable: true }));
+    dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+  });
+  await page.getByText("dropped.gguf: magic should be").waitFor();
+  expect(await page.locator("#drop-hint").isVisible()).toBe(false);
+  expect(await lastAnswer(page)).toBe(answer);
+  await watched.close();
+});
+
+test("loading can be cancelled, and begun again", async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const watched = await openWatched(site, {
+    prepare: async (page) => {
+      await serveTinyAsDefault(page);
+      // After the size is known, the file hangs.
+      await page.route("**/models/*.gguf", async (route) => {
+        if (route.request().headers()["range"] !== "bytes=0-1") await held;
+        await route.fallback().catch(() => {});
+      });
+    },
+  });
+  const { page } = watched;
+  const load = page.getByRole("button", { name: /^Load / });
+  await load.click();
+  await page.getByRole("heading", { name: "Loading SmolLM2-135M-Instruct" }).waitFor();
+  expect(await page.locator('.steps [aria-current="step"]').textContent()).toBe("Open the file");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await load.waitFor();
+  await load.click();
+  await page.keyboard.press("Escape");
+  await load.waitFor();
+
+  release();
+  await load.click();
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  await watched.close();
+});
+
+test("a prompt longer than the context goes back to be shortened", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  const long = "No terrace is wider than this. ".repeat(2000);
+  await ask(page, long);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "This is too long for the model" }).waitFor();
+  expect(await notice.textContent()).toMatch(/needs \d+ tokens, but the context holds 8192/);
+  await notice.getByRole("button", { name: "Shorten the question" }).click();
+  const question = page.getByRole("textbox", { name: "Your question" });
+  expect(await question.inputValue()).toBe(long.trim());
+  expect(await page.locator(".turn").count()).toBe(0);
+
+  await page.getByLabel("Longest answer").fill("8192");
+  await ask(page, "Short");
+  await notice.getByRole("heading", { name: "This is too long for the model" }).waitFor();
+  await watched.close();
+});
+
+test("a lost device keeps the conversation; loading again goes on", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  await ask(page, "Hello");
+  await turnIs(page, "writing");
+  await expect.poll(() => lastAnswer(page)).not.toBe("");
+  const before = await lastAnswer(page);
+  await crashGpu();
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "The GPU was lost" }).waitFor();
+  await turnIs(page, "failed");
+  expect((await lastAnswer(page)).startsWith(before)).toBe(true);
+
+  await notice.getByRole("button", { name: "Load the model again" }).click();
+  await page.getByRole("button", { name: "Answer again" }).click();
+  await turnIs(page, "writing");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  expect(await page.locator(".turn").count()).toBe(1);
+  await watched.close();
+});
+
+/** Ends the browser's GPU process: every device is lost as it is when a driver resets. */
+async function crashGpu(): Promise<void> {
+  const session = await site.browser.newBrowserCDPSession();
+  await session.send("Browser.crashGpuProcess");
+  await session.detach();
+}
+
+/** In the page: report the next buffers as too much, as a full GPU does. */
+function runOutOfMemory(): void {
+  const { createBuffer } = GPUDevice.prototype;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const error = new GPUOutOfMemoryError("stub: no room");
+    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+    return createBuffer.call(this, descriptor);
+  };
+  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
+}
+
+test.each<[string, (page: Page) => Promise<void>, string]>([
+  [
+    "while loading",
+    async (page) => {
+      await page.evaluate(runOutOfMemory);
+      await page.setInputFiles("#file", tinyModelPath);
+    },
+    "The GPU has no room for this model",
+  ],
+  [
+    "while answering",
+    async (page) => {
+      await loadTiny(page);
+      await page.evaluate(runOutOfMemory);
+      await ask(page, "The terraces rise. ".repeat(120));
+    },
+    "The GPU ran out of memory",
+  ],
+])("a GPU that is full %s is said, and nothing is lost", async (_, fill, title) => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await fill(page);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: title }).waitFor();
+  expect(await notice.getByRole("button", { name: "Load the model again" }).isEnabled()).toBe(true);
+  await watched.close();
+});
