@@ -1,9 +1,18 @@
+import { GpuOutOfMemoryError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { CachePrefill, KvCache, LayerRegion, LayerRows, RestorePoint } from "./kv-cache.ts";
 import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import { type CachePlan, planCache } from "./scheduler.ts";
 import { writeTable } from "./table.ts";
+
+/** A restore point: the first rows of the cache. */
+interface FullPoint extends RestorePoint {
+  /** Tokens whose rows are still there: later ones were dropped, and others may have come. */
+  whole: number;
+  readonly capacity: number;
+  readonly plan: CachePlan | undefined;
+}
 
 /**
  * Policy `full`: every row stays. Each layer has one region of keys and one of values,
@@ -17,9 +26,8 @@ export class FullCache implements KvCache {
   readonly #gpu: Pick<GpuContext, "device" | "buffers" | "allocating">;
   #regions: readonly LayerRegion[] = [];
   #tokens = 0;
-  /** Most tokens that room was made for. */
-  #reserved = 0;
   #plan: CachePlan | undefined;
+  readonly #points = new Set<FullPoint>();
 
   constructor(
     gpu: Pick<GpuContext, "device" | "buffers" | "allocating">,
@@ -42,14 +50,19 @@ export class FullCache implements KvCache {
   }
 
   get fullTokens(): number {
-    return Math.max(this.#tokens, this.#reserved);
+    return Math.max(this.#tokens, ...this.#regions.map(({ capacity }) => capacity));
+  }
+
+  /** Restore points are only lengths. */
+  get hostBytes(): number {
+    return 0;
   }
 
   get plan(): CachePlan | undefined {
     return this.#plan;
   }
 
-  /** Rows allocated per head, in every layer. */
+  /** Rows that every head of every layer has room for. */
   get #capacity(): number {
     if (this.#regions.length === 0) return 0;
     return Math.min(...this.#regions.map(({ capacity }) => capacity));
@@ -62,16 +75,13 @@ export class FullCache implements KvCache {
   }
 
   layers(): LayerRows[] {
-    const bytes = 2 * this.shape.numKvHeads * this.#capacity * kvRowBytes(this.shape);
-    const [budget, length, capacity] = [this.#tokens, this.#tokens, this.#capacity];
-    const keptMass = Array<number>(this.shape.numKvHeads).fill(1);
-    return Array.from({ length: this.shape.numLayers }, () => ({
-      budget,
-      length,
-      capacity,
-      bytes,
-      keptMass,
-    }));
+    const { numLayers, numKvHeads } = this.shape;
+    const keptMass = Array<number>(numKvHeads).fill(1);
+    return Array.from({ length: numLayers }, (_, layer) => {
+      const capacity = this.#regions[layer]?.capacity ?? 0;
+      const bytes = 2 * numKvHeads * capacity * kvRowBytes(this.shape);
+      return { budget: this.#tokens, length: this.#tokens, capacity, bytes, keptMass };
+    });
   }
 
   room(): number {
@@ -106,13 +116,33 @@ export class FullCache implements KvCache {
     this.#writeTable();
   }
 
-  async restorePoint(): Promise<RestorePoint> {
-    return { tokens: this.#tokens, hostBytes: 0, release() {} };
+  cutPoint(tokens: number, promptTokens: number): number {
+    return Math.min(tokens, promptTokens - 1);
   }
 
-  async restore({ tokens }: RestorePoint): Promise<void> {
-    if (tokens === 0) this.clear();
-    else this.settle(tokens);
+  async cut(tokens: number): Promise<void> {
+    for (const point of this.#points) point.whole = Math.min(point.whole, tokens);
+    this.settle(tokens);
+  }
+
+  async restorePoint(): Promise<FullPoint> {
+    const [tokens, capacity] = [this.#tokens, this.#capacity];
+    const release = (): void => void this.#points.delete(point);
+    const point = { tokens, whole: tokens, capacity, plan: this.#plan, hostBytes: 0, release };
+    this.#points.add(point);
+    return point;
+  }
+
+  async restore(point: FullPoint | undefined): Promise<void> {
+    await this.cut(point?.whole ?? 0);
+    if (point === undefined || point.whole === 0) return this.clear();
+    this.#plan = point.plan;
+    try {
+      await this.#resize(Math.min(point.capacity, this.#capacity), this.#tokens);
+    } catch (error) {
+      // Rows may as well stay in buffers that are larger than they were.
+      if (!(error instanceof GpuOutOfMemoryError)) throw error;
+    }
   }
 
   async keptPositions(): Promise<number[][]> {
@@ -126,7 +156,6 @@ export class FullCache implements KvCache {
 
   clear(): void {
     this.#tokens = 0;
-    this.#reserved = 0;
     this.#plan = undefined;
     for (const region of this.#regions) this.#free(region);
     this.#regions = [];
@@ -139,57 +168,61 @@ export class FullCache implements KvCache {
 
   /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
   async #reserve(tokens: number, newTokens: number, promptTokens: number): Promise<void> {
-    const layers = this.layers();
+    const { numLayers } = this.shape;
     const plan = planCache(this.shape, this.options, {
       promptTokens,
       tokens,
       newTokens,
-      lengths: layers.map(({ length }) => length),
-      capacities: layers.map(({ capacity }) => capacity),
+      lengths: Array<number>(numLayers).fill(this.#tokens),
+      capacities: Array<number>(numLayers).fill(this.#capacity),
       longest: this.#tokens,
       evict: false,
     });
+    await this.#resize(plan.capacities[0] as number, tokens);
     this.#plan = plan;
-    const capacity = plan.capacities[0] as number;
-    if (capacity === this.#capacity) return;
+  }
+
+  /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
+  async #resize(capacity: number, tokens: number): Promise<void> {
+    const other = this.#regions.flatMap((region, l) => (region.capacity === capacity ? [] : l));
+    if (other.length === 0 && this.#regions.length > 0) return;
+    const bytes = 2 * this.shape.numKvHeads * capacity * kvRowBytes(this.shape);
     const label = `cache rows of ${tokens} tokens`;
     const allocate = (which: readonly number[]): Promise<LayerRegion[]> =>
-      this.#gpu.allocating(label, plan.bytes.final, () =>
+      this.#gpu.allocating(label, this.shape.numLayers * bytes, () =>
         which.map((layer) => this.#allocate(layer, capacity)),
       );
-    const all = Array.from({ length: this.shape.numLayers }, (_, layer) => layer);
     try {
       if (this.#tokens === 0) {
         for (const region of this.#regions) this.#free(region);
         this.#regions = [];
-        this.#regions = await allocate(all);
+        this.#regions = await allocate(Array.from({ length: this.shape.numLayers }, (_, l) => l));
       } else {
         // One layer after the other, so that no more than one is there twice.
-        for (const layer of all) {
-          const [grown] = (await allocate([layer])) as [LayerRegion];
-          this.#regions = this.#regions.with(layer, this.#moved(this.region(layer), grown));
+        for (const layer of other) {
+          const [made] = (await allocate([layer])) as [LayerRegion];
+          this.#regions = this.#regions.with(layer, this.#moved(this.region(layer), made));
         }
       }
-      this.#reserved = tokens;
     } finally {
       this.#writeTable();
     }
   }
 
   /** Copy the rows in use and free where they were. */
-  #moved(old: LayerRegion, grown: LayerRegion): LayerRegion {
+  #moved(old: LayerRegion, made: LayerRegion): LayerRegion {
     const rowBytes = kvRowBytes(this.shape);
     const bytes = this.#tokens * rowBytes;
     const encoder = this.#gpu.device.createCommandEncoder();
     for (let head = 0; head < this.shape.numKvHeads; head++) {
       const from = head * old.capacity * rowBytes;
-      const to = head * grown.capacity * rowBytes;
-      encoder.copyBufferToBuffer(old.keys, from, grown.keys, to, bytes);
-      encoder.copyBufferToBuffer(old.values, from, grown.values, to, bytes);
+      const to = head * made.capacity * rowBytes;
+      encoder.copyBufferToBuffer(old.keys, from, made.keys, to, bytes);
+      encoder.copyBufferToBuffer(old.values, from, made.values, to, bytes);
     }
     this.#gpu.device.queue.submit([encoder.finish()]);
     this.#free(old);
-    return grown;
+    return made;
   }
 
   #allocate(layer: number, capacity: number): LayerRegion {

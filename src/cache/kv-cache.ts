@@ -61,7 +61,7 @@ export interface CachePrefill {
 export interface RestorePoint {
   /** Tokens seen by then. */
   readonly tokens: number;
-  /** Bytes that were moved to host memory for it. */
+  /** Bytes of host memory that it holds; other points may share them. */
   readonly hostBytes: number;
   /** It is not needed any more. */
   release(): void;
@@ -76,7 +76,10 @@ export interface LayerRows {
   /** Rows allocated, of the longest head. */
   readonly capacity: number;
   readonly bytes: number;
-  /** Share of the window's attention that the kept rows carry, per KV head: measured. */
+  /**
+   * Share of the window's attention that the kept rows carry, per KV head: measured. Empty where the
+   * policy ranks without attention.
+   */
   readonly keptMass: readonly number[];
 }
 
@@ -98,18 +101,38 @@ export interface KvCache {
   track(layer: number): RowTracking | undefined;
   /** Rows that decode may append to every head before `makeRoom`. */
   room(): number;
+  /** Bytes of host memory that all restore points hold together. */
+  readonly hostBytes: number;
   /**
    * Prepare for `newTokens` more tokens of a prompt of `promptTokens` (all turns together). Unless
    * `evict`, all rows stay, whatever the budget.
    */
   beginPrefill(newTokens: number, promptTokens: number, evict: boolean): Promise<CachePrefill>;
-  /** Nothing is in flight, and the GPU has appended up to `tokens`: make room for more. */
+  /**
+   * Nothing is in flight, and the GPU has appended up to `tokens`: make room for more. When this
+   * throws, restore the cache.
+   */
   makeRoom(tokens: number): Promise<void>;
-  /** Nothing is in flight: the cache ends with token `tokens`; rows after it are dropped. */
-  settle(tokens: number): void;
+  /**
+   * Nothing is in flight: the cache ends with token `tokens`, rows after it are dropped. `overran`:
+   * there may have been such rows.
+   */
+  settle(tokens: number, overran?: boolean): void;
+  /**
+   * To how many of the first `tokens` tokens the cache can be cut back by dropping rows, so that a
+   * prompt of `promptTokens` can go on from there; 0 if to none.
+   */
+  cutPoint(tokens: number, promptTokens: number): number;
+  /** Drop what came after the first `tokens` tokens, as many as `cutPoint` has given. */
+  cut(tokens: number): Promise<void>;
   /** Note the present state, to return to it. */
   restorePoint(): Promise<RestorePoint>;
-  restore(point: RestorePoint): Promise<void>;
+  /**
+   * Return to a point, or to nothing seen. Points of later states stay good where rows are evicted;
+   * policy `full` drops what came after, and returns to what such points have in common with it.
+   * @throws GpuOutOfMemoryError, DeviceLostError; then the cache may be empty.
+   */
+  restore(point: RestorePoint | undefined): Promise<void>;
   /** Positions that a layer keeps, ascending, per KV head. */
   keptPositions(layer: number): Promise<number[][]>;
   /** Forget everything and give the memory back. */

@@ -11,7 +11,7 @@ export interface ReadRange {
 export async function readBack(
   gpu: GpuContext,
   ranges: readonly ReadRange[],
-): Promise<Uint8Array[]> {
+): Promise<Uint8Array<ArrayBuffer>[]> {
   const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total === 0) return ranges.map(() => new Uint8Array());
   const staging = gpu.buffers.create({

@@ -1,52 +1,68 @@
-import type { GpuContext } from "../gpu/device.ts";
 import type { RestorePoint } from "./kv-cache.ts";
-import { readBack } from "./read-back.ts";
+import type { SavedRows } from "./row-store.ts";
+import type { CachePlan } from "./scheduler.ts";
 import type { TableEntry } from "./table.ts";
 
-/** Rows of all layers in host memory, as they lay on the GPU. */
-export interface SavedRows {
-  readonly layers: readonly {
-    readonly keys: Uint8Array;
-    readonly values: Uint8Array;
-    readonly positions: Uint8Array;
-  }[];
-  readonly entries: readonly TableEntry[];
-  readonly bytes: number;
+/** What a compressed cache is at one moment, beside its rows and window queries. */
+export interface CacheState {
+  /** Tokens seen. */
+  readonly tokens: number;
+  /** Most tokens seen since the cache was empty. */
+  readonly mostTokens: number;
+  /** Tokens of the last prompt, which a share budget is a share of. */
+  readonly promptTokens: number;
+  /** Of the last compression. */
+  readonly plan: CachePlan | undefined;
+  /** Attention mass that the last compression kept, `[layer][head]`. */
+  readonly mass: readonly number[];
+  /** From this token on every head has all rows, in order: they can be dropped from the end. */
+  readonly wholeFrom: number;
+  /** The ring has the last queries before this token; infinite where it has not even those. */
+  readonly queriesEnd: number;
 }
 
-/** A layer's buffers. */
-interface RegionBuffers {
-  readonly keys: GPUBuffer;
-  readonly values: GPUBuffer;
-  readonly positions: GPUBuffer;
-}
+/** The state of a cache that has seen nothing. */
+export const NOTHING_SEEN: CacheState = {
+  tokens: 0,
+  mostTokens: 0,
+  promptTokens: 0,
+  plan: undefined,
+  mass: [],
+  wholeFrom: 0,
+  queriesEnd: 0,
+};
 
 /**
- * A restore point of a compressed cache. While nothing has been evicted since, it is only lengths:
- * rows are appended after its own and never change order. Its rows move to host memory just before
- * the first eviction.
+ * A restore point of a compressed cache. While its rows are still there it holds only lengths (and,
+ * once something is evicted, the window queries): rows are appended after its own and never change
+ * order. The rows move to host memory just before they go.
  */
 export class SavedPoint implements RestorePoint {
-  readonly tokens: number;
-  /** Rows in use per table entry. */
-  readonly lengths: readonly number[];
-  /** The query ring, which later tokens overwrite. */
-  readonly queries: Uint8Array;
+  readonly state: CacheState;
+  /** Where its rows lay. */
+  readonly entries: readonly TableEntry[];
+  /** The query ring, which later tokens overwrite; empty where nothing is evicted. */
+  readonly queries: Uint8Array<ArrayBuffer>;
   #rows: SavedRows | undefined;
   readonly #onRelease: (point: SavedPoint) => void;
 
   constructor(
-    tokens: number,
-    lengths: readonly number[],
-    queries: Uint8Array,
+    state: CacheState,
+    entries: readonly TableEntry[],
+    queries: Uint8Array<ArrayBuffer>,
     onRelease: (point: SavedPoint) => void,
   ) {
-    this.tokens = tokens;
-    this.lengths = lengths;
+    this.state = state;
+    this.entries = entries;
     this.queries = queries;
     this.#onRelease = onRelease;
   }
 
+  get tokens(): number {
+    return this.state.tokens;
+  }
+
+  /** The rows, or more; undefined while they are in the cache. */
   get rows(): SavedRows | undefined {
     return this.#rows;
   }
@@ -64,21 +80,4 @@ export class SavedPoint implements RestorePoint {
     this.#rows = undefined;
     this.#onRelease(this);
   }
-}
-
-/** Copy all rows to host memory. */
-export async function saveRows(
-  gpu: GpuContext,
-  regions: readonly RegionBuffers[],
-  entries: readonly TableEntry[],
-): Promise<SavedRows> {
-  const layers: SavedRows["layers"][number][] = [];
-  let bytes = 0;
-  for (const { keys, values, positions } of regions) {
-    const ranges = [keys, values, positions].map((buffer) => ({ buffer, bytes: buffer.size }));
-    const [k, v, p] = (await readBack(gpu, ranges)) as [Uint8Array, Uint8Array, Uint8Array];
-    layers.push({ keys: k, values: v, positions: p });
-    bytes += k.byteLength + v.byteLength + p.byteLength;
-  }
-  return { layers, entries, bytes };
 }

@@ -1,158 +1,198 @@
 import type { KvCache, RestorePoint } from "../cache/kv-cache.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
-/** Turns whose restore points are kept. */
-const TURNS = 2;
-
-/** A turn's moments to return to. */
-interface Turn {
-  /** Before the user's message: for an edit, an abort, an error. */
-  readonly before: RestorePoint;
-  /** After the prompt's compression: for another answer to the same prompt. */
-  after?: RestorePoint;
-}
+/** Restore points that may hold rows in host memory: those of the last two turns. */
+const HEAVY_POINTS = 4;
 
 /** What a prompt finds in the cache. */
 export interface Reuse {
-  /** Leading tokens of the prompt that the cache has seen. */
-  readonly tokens: number;
-  /** The prompt to run: `tokenIds` up to there are those of the cache. */
+  /** The prompt to run: like the given one, but spelled with the tokens that the cache has seen. */
   readonly tokenIds: Uint32Array<ArrayBuffer>;
+  /** Leading tokens of it that the cache has seen; where it is all of them, another answer is due. */
+  readonly tokens: number;
+  /** Where to return to for it; undefined: the present state, or that after dropping rows. */
+  readonly point?: RestorePoint | undefined;
+}
+
+/** What a call that fails returns to. */
+interface Undo {
+  readonly point: RestorePoint;
+  readonly seen: readonly number[];
+  readonly unread: readonly number[];
+  readonly turns: readonly RestorePoint[];
+  readonly logitsOf: number;
 }
 
 /**
- * Which tokens the cache has seen, and the moments to which it can return: so that unchanged history
- * is never read again, and a call that fails leaves the cache as it was.
+ * Which tokens the cache has seen, and the points to which it can return: before each user's message
+ * (for an edit) and after each prompt (for another answer). So unchanged history is never read again,
+ * and a call that fails leaves the cache as it was.
  */
 export class Conversation {
   readonly #cache: KvCache;
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: Pick<Tokenizer, "isControl" | "tokenBytes">;
   /** Tokens of prompts and answers, in order: what the cache has seen. */
-  #seen: number[] = [];
-  #turns: Turn[] = [];
+  #seen: readonly number[] = [];
+  /** What the answer has beyond that: its last token, where no step came after it. */
+  #unread: readonly number[] = [];
+  /** Restore points, in order, each of more tokens than the one before. */
+  #turns: readonly RestorePoint[] = [];
+  /** Tokens of the prompt whose last logits are at hand. */
+  #logitsOf = 0;
+  /** All points that are not released. */
+  readonly #points = new Set<RestorePoint>();
+  #undo: Undo | undefined;
 
-  constructor(cache: KvCache, tokenizer: Tokenizer) {
+  constructor(cache: KvCache, tokenizer: Pick<Tokenizer, "isControl" | "tokenBytes">) {
     this.#cache = cache;
     this.#tokenizer = tokenizer;
   }
 
   /** Bytes of host memory that restore points hold. */
   get hostBytes(): number {
-    const points = this.#turns.flatMap(({ before, after }) => (after ? [before, after] : [before]));
-    return points.reduce((sum, { hostBytes }) => sum + hostBytes, 0);
+    return this.#cache.hostBytes;
+  }
+
+  /** The logits of a prompt's last token are wanted for another answer to it. */
+  get wantsLogits(): boolean {
+    return this.#logitsOf > 0;
   }
 
   /**
-   * Bring the cache to the longest state that is a beginning of the prompt. The whole prompt may be
-   * there already (`tokens` = its length): another answer is wanted.
+   * How the cache can serve a prompt: from the latest point that is a beginning of it. Where an
+   * answer was changed, or goes on, its rows stay up to there.
    */
-  async match(tokenIds: Uint32Array<ArrayBuffer>): Promise<Reuse> {
-    const seen = this.#seen;
-    if (seen.length > 0) {
-      const rest = this.#afterSeen(tokenIds);
-      if (rest !== undefined && rest.length > 0) {
-        return { tokens: seen.length, tokenIds: Uint32Array.from([...seen, ...rest]) };
-      }
-    }
-    for (const { point, turn } of this.#points()) {
-      if (point.tokens === 0 || point.tokens > tokenIds.length) continue;
-      if (!startsWith(tokenIds, seen.slice(0, point.tokens))) continue;
-      await this.#cache.restore(point);
-      this.#seen = seen.slice(0, point.tokens);
-      this.#dropTurnsAfter(turn, point);
-      return { tokens: point.tokens, tokenIds };
-    }
-    this.forget();
-    return { tokens: 0, tokenIds };
+  find(given: Uint32Array<ArrayBuffer>): Reuse {
+    const tokenIds = this.#respell(given) ?? given;
+    const total = tokenIds.length;
+    const differs = this.#seen.findIndex((id, i) => tokenIds[i] !== id);
+    const common = differs < 0 ? this.#seen.length : differs;
+    const at = this.#turns.findLastIndex(
+      ({ tokens }) => tokens <= common && (tokens < total || tokens === this.#logitsOf),
+    );
+    const point = this.#turns[at];
+    const known = point?.tokens ?? 0;
+    const isLatest = at === this.#turns.length - 1;
+    const kept = isLatest && known < total ? this.#cache.cutPoint(common, total) : 0;
+    return kept > known ? { tokenIds, tokens: kept } : { tokenIds, tokens: known, point };
   }
 
-  /** A call begins: note what to return to if it fails. */
-  async begin(): Promise<void> {
-    this.#turns.push({ before: await this.#cache.restorePoint() });
-    for (const turn of this.#turns.splice(0, this.#turns.length - TURNS)) release(turn);
+  /** A call begins: note what to return to if it fails, and bring the cache to where it starts. */
+  async begin({ tokenIds, tokens, point }: Reuse): Promise<void> {
+    const now = await this.#note();
+    this.#undo = {
+      point: now,
+      seen: this.#seen,
+      unread: this.#unread,
+      turns: this.#turns,
+      logitsOf: this.#logitsOf,
+    };
+    const isThere = tokens === this.#cache.tokens;
+    if (point !== undefined || tokens === 0) await this.#cache.restore(point);
+    else if (!isThere) await this.#cache.cut(tokens);
+    this.#seen = [...tokenIds.subarray(0, tokens)];
+    this.#unread = [];
+    this.#turns = this.#turns.filter((other) => other.tokens <= tokens);
+    if (this.#isNew(tokens)) this.#turns = [...this.#turns, isThere ? now : await this.#note()];
   }
 
-  /** The prompt is in the cache. */
-  async prompted(tokenIds: Iterable<number>): Promise<void> {
+  /** The prompt is in the cache, and the logits of its last token are at hand. */
+  async prompted(tokenIds: Uint32Array<ArrayBuffer>): Promise<void> {
     this.#seen = [...tokenIds];
-    const turn = this.#turns.at(-1);
-    if (turn !== undefined) turn.after = await this.#cache.restorePoint();
+    this.#logitsOf = tokenIds.length;
+    if (this.#isNew(tokenIds.length)) this.#turns = [...this.#turns, await this.#note()];
   }
 
   /** The answer is there; the cache has seen the first `rows` of its tokens. */
   answered(tokenIds: readonly number[], rows: number): void {
-    this.#seen.push(...tokenIds.slice(0, rows));
+    this.#seen = [...this.#seen, ...tokenIds.slice(0, rows)];
+    this.#unread = tokenIds.slice(rows);
+    this.#undo = undefined;
+    const latest = this.#turns.length - HEAVY_POINTS;
+    this.#turns = this.#turns.filter(({ hostBytes }, i) => hostBytes === 0 || i >= latest);
+    this.#releaseUnused();
   }
 
-  /** The call failed: everything is as it was when it began. */
+  /**
+   * The call failed: everything is as it was when it began, or forgotten if that fails too. The
+   * logits are the caller's to put back.
+   */
   async rollBack(): Promise<void> {
-    const turn = this.#turns.pop();
-    if (turn === undefined) return;
-    await this.#cache.restore(turn.before);
-    this.#seen = this.#seen.slice(0, turn.before.tokens);
-    release(turn);
+    const undo = this.#undo;
+    if (undo === undefined) return;
+    this.#undo = undefined;
+    this.#turns = undo.turns;
+    this.#releaseUnused(undo.point);
+    try {
+      await this.#cache.restore(undo.point);
+    } catch {
+      return this.forget(); // what made the call fail is what the caller hears of
+    }
+    // Policy `full` does not keep rows that it had to drop.
+    const { tokens } = this.#cache;
+    this.#seen = undo.seen.slice(0, tokens);
+    this.#unread = tokens === undo.seen.length ? undo.unread : [];
+    this.#turns = undo.turns.filter((point) => point.tokens <= tokens);
+    this.#logitsOf = undo.logitsOf;
+    this.#releaseUnused();
   }
 
   /** Start anew, with an empty cache. */
   forget(): void {
-    for (const turn of this.#turns) release(turn);
-    this.#turns = [];
+    this.#undo = undefined;
     this.#seen = [];
+    this.#unread = [];
+    this.#turns = [];
+    this.#logitsOf = 0;
+    this.#releaseUnused();
     this.#cache.clear();
   }
 
-  /**
-   * The prompt's tokens after those that the cache has seen, or undefined where the prompt goes
-   * another way. An answer may be spelled with other tokens when its text is encoded again, so where
-   * ids differ the bytes decide, up to the next control token.
-   */
-  #afterSeen(tokenIds: Uint32Array): Uint32Array | undefined {
-    const seen = this.#seen;
-    let common = 0;
-    while (common < seen.length && tokenIds[common] === seen[common]) common++;
-    if (common === seen.length) return tokenIds.subarray(common);
-    const answer = this.#bytes(seen.slice(common));
-    let [bytes, end] = [0, common];
-    while (end < tokenIds.length && bytes < answer.length) {
-      const id = tokenIds[end] as number;
-      if (this.#tokenizer.isControl(id)) return undefined;
-      bytes += this.#tokenizer.tokenBytes(id).length;
-      end++;
+  async #note(): Promise<RestorePoint> {
+    const point = await this.#cache.restorePoint();
+    this.#points.add(point);
+    return point;
+  }
+
+  /** Whether so many tokens are worth a point of their own. */
+  #isNew(tokens: number): boolean {
+    return tokens > 0 && this.#turns.at(-1)?.tokens !== tokens;
+  }
+
+  #releaseUnused(also?: RestorePoint): void {
+    for (const point of this.#points) {
+      if (point === also || this.#turns.includes(point)) continue;
+      point.release();
+      this.#points.delete(point);
     }
-    const next = tokenIds[end];
-    const ends = next !== undefined && this.#tokenizer.isControl(next);
-    const same = equal(this.#bytes(tokenIds.subarray(common, end)), answer);
-    const onlyText = !seen.slice(common).some((id) => this.#tokenizer.isControl(id));
-    return ends && same && onlyText ? tokenIds.subarray(end) : undefined;
   }
 
-  #bytes(ids: Iterable<number>): number[] {
-    return [...ids].flatMap((id) => [...this.#tokenizer.tokenBytes(id)]);
+  /**
+   * An answer may be spelled with other tokens when its text is encoded again. So where the prompt
+   * goes another way than what was seen, but the bytes are the same: the tokens seen, the answer's
+   * last one, and what comes after them in the prompt. Undefined where the text differs.
+   */
+  #respell(tokenIds: Uint32Array): Uint32Array<ArrayBuffer> | undefined {
+    const all = [...this.#seen, ...this.#unread];
+    const from = all.findIndex((id, i) => tokenIds[i] !== id);
+    if (from < 0 || from >= this.#seen.length) return undefined;
+    const wanted = this.#bytes(all.slice(from));
+    if (wanted === undefined) return undefined;
+    let [at, end] = [0, from];
+    while (at < wanted.length) {
+      const id = tokenIds[end++];
+      const bytes = id === undefined ? undefined : this.#bytes([id]);
+      if (bytes === undefined || !bytes.every((byte, i) => wanted[at + i] === byte)) {
+        return undefined;
+      }
+      at += bytes.length;
+    }
+    return Uint32Array.from([...all, ...tokenIds.subarray(end)]);
   }
 
-  /** All moments, the latest first. */
-  #points(): { point: RestorePoint; turn: Turn }[] {
-    return this.#turns
-      .toReversed()
-      .flatMap((turn) => [turn.after, turn.before].map((point) => ({ point, turn })))
-      .filter((entry): entry is { point: RestorePoint; turn: Turn } => entry.point !== undefined);
+  /** The bytes of text tokens; undefined where a control token is among them. */
+  #bytes(ids: readonly number[]): number[] | undefined {
+    if (ids.some((id) => this.#tokenizer.isControl(id))) return undefined;
+    return ids.flatMap((id) => [...this.#tokenizer.tokenBytes(id)]);
   }
-
-  #dropTurnsAfter(turn: Turn, point: RestorePoint): void {
-    const from = this.#turns.indexOf(turn) + (point === turn.before ? 0 : 1);
-    for (const dropped of this.#turns.splice(from)) if (dropped !== turn) release(dropped);
-  }
-}
-
-function release({ before, after }: Turn): void {
-  before.release();
-  after?.release();
-}
-
-function startsWith(ids: Uint32Array, start: readonly number[]): boolean {
-  return start.every((id, i) => ids[i] === id);
-}
-
-function equal(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((value, i) => value === b[i]);
 }

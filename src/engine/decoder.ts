@@ -1,3 +1,4 @@
+import { readBack } from "../cache/read-back.ts";
 import type { DispatchList, Recorder } from "../gpu/recorder.ts";
 import { recordLayer, recordLogits } from "../model/forward.ts";
 import { seenBitmap } from "../sampling/seen.ts";
@@ -79,6 +80,17 @@ export class Decoder {
     this.#recorder.clear();
     this.#sample(this.#recorder, this.#promptLogits, sampling, false);
     this.#recorder.submit();
+  }
+
+  /** Of the last prompt, to be put back if the next call fails. */
+  async readPromptLogits(): Promise<Uint8Array<ArrayBuffer>> {
+    const buffer = this.#promptLogits;
+    const [logits] = await readBack(this.#runtime.gpu, [{ buffer, bytes: buffer.size }]);
+    return logits as Uint8Array<ArrayBuffer>;
+  }
+
+  writePromptLogits(logits: Uint8Array<ArrayBuffer>): void {
+    this.#runtime.gpu.device.queue.writeBuffer(this.#promptLogits, 0, logits);
   }
 
   /** Record the step against the cache as it lies now; again whenever its buffers have changed. */

@@ -91,8 +91,9 @@ export class LocalEngine implements Engine {
       typeof text === "string" ? promptTokens(this.#tokenizer, text) : this.#checkedIds(text);
     const signal = this.#untilDestroyed(options.signal);
     this.#checkIdle();
-    this.#conversation.forget();
-    const result = score(this.#runtime, tokenIds, { ...options, signal });
+    const result = score(this.#runtime, tokenIds, { ...options, signal }, () =>
+      this.#conversation.forget(),
+    );
     this.#stopRunning = () => result;
     try {
       return await result;

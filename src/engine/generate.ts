@@ -53,21 +53,25 @@ export async function* generate(
   prompt: string | readonly ChatMessage[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
-  const { runtime, tokenizer, conversation } = generator;
+  const { runtime, tokenizer, conversation, decoder } = generator;
   options.signal?.throwIfAborted();
   const sampling = resolveSampling(options);
   checkStop(options.stop ?? []);
-  const ids = promptTokens(tokenizer, prompt);
-  const maxTokens = tokensToGenerate(ids.length, options, runtime.config.contextLength);
-  const reuse = await conversation.match(ids);
-  await conversation.begin();
+  const reuse = conversation.find(promptTokens(tokenizer, prompt));
+  const { contextLength } = runtime.config;
+  const maxTokens = tokensToGenerate(reuse.tokenIds.length, options, contextLength);
+  const logits = conversation.wantsLogits ? await decoder.readPromptLogits() : undefined;
   let finished = false;
   try {
+    await conversation.begin(reuse);
     const result = yield* answer(generator, reuse, { ...options, maxTokens, sampling });
     finished = true;
     return result;
   } finally {
-    if (!finished) await conversation.rollBack();
+    if (!finished) {
+      if (logits !== undefined) decoder.writePromptLogits(logits);
+      await conversation.rollBack();
+    }
   }
 }
 
@@ -78,15 +82,16 @@ interface AnswerOptions extends GenerateOptions {
 
 async function* answer(
   { runtime, tokenizer, conversation, decoder, loop }: Generator,
-  { tokenIds: promptTokenIds, tokens: cachedTokens }: Reuse,
+  reuse: Reuse,
   options: AnswerOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
+  const { tokenIds: promptTokenIds, tokens: cachedTokens } = reuse;
   const started = performance.now();
   const { signal, stop = [], sampling, maxTokens } = options;
   const { sampler, cache, gpu } = runtime;
   await sampler.prepare(sampling);
   decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
-  const { passes } = await prefillPrompt(runtime, decoder, promptTokenIds, cachedTokens, options);
+  const { passes } = await prefillPrompt(runtime, decoder, reuse, options);
   const prefilled = performance.now();
   await conversation.prompted(promptTokenIds);
   decoder.record(sampling);
@@ -102,18 +107,26 @@ async function* answer(
     lastAt = performance.now();
     if (tokenIds.length === 0) firstAt = lastAt;
     const ids = takeUntilStop(group, tokenizer.eosTokenIds);
-    tokenIds.push(...ids);
-    let piece = stops.push(ids.map((id) => detokenizer.push(id)).join(""));
-    if (ids.length < group.length || stops.found) finishReason = "stop";
+    if (ids.length < group.length) finishReason = "stop";
+    let piece = "";
+    const taken: number[] = [];
+    for (const id of ids) {
+      taken.push(id);
+      piece += stops.push(detokenizer.push(id));
+      if (stops.found) break; // what comes after in this group is not part of the answer
+    }
+    tokenIds.push(...taken);
+    if (stops.found) finishReason = "stop";
     const ended = finishReason === "stop" || tokenIds.length === maxTokens;
     if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
     text += piece;
-    if (piece !== "" || ids.length > 0) yield { text: piece, tokenIds: ids };
+    if (piece !== "" || taken.length > 0) yield { text: piece, tokenIds: taken };
     if (ended) break;
   }
-  // Every token but perhaps the last one has its row; rows of overshot steps are dropped.
-  const rows = Math.min(tokenIds.length, steps.submitted());
-  cache.settle(promptTokenIds.length + rows);
+  // Every token has its row but for the last one, unless that brought a stop token. Behind a stop
+  // text some steps may have run already: their rows are dropped.
+  const rows = Math.min(stops.found ? tokenIds.length - 1 : tokenIds.length, steps.submitted());
+  cache.settle(promptTokenIds.length + rows, stops.found);
   conversation.answered(tokenIds, rows);
   return {
     text,

@@ -1,8 +1,41 @@
+import type { ResolvedSampling } from "../sampling/options.ts";
+import type { Reuse } from "./conversation.ts";
 import type { Decoder } from "./decoder.ts";
-import { prefill } from "./prefill.ts";
+import { prefill, type PrefillEnd, type PrefillOptions } from "./prefill.ts";
 import type { Runtime } from "./runtime.ts";
 import type { PrefillProgress } from "./types.ts";
-import type { ResolvedSampling } from "../sampling/options.ts";
+
+/** Which of the tokens a pass reads: so many from index `first` on. */
+export interface Pass {
+  readonly first: number;
+  readonly tokens: number;
+  readonly isLast: boolean;
+}
+
+/**
+ * Prefill tokens, in several passes where the hidden states of all of them don't fit, each compressed
+ * before the next: budgets come from the whole prompt, but a pass is ranked without what follows.
+ * Returns the number of passes.
+ */
+export async function prefillPasses(
+  runtime: Runtime,
+  tokenIds: Uint32Array<ArrayBuffer>,
+  finish: (end: PrefillEnd, pass: Pass) => Promise<void>,
+  options: PrefillOptions,
+): Promise<number> {
+  const { passTokens } = runtime;
+  const total = tokenIds.length;
+  for (let first = 0; first < total; first += passTokens) {
+    const ids = tokenIds.slice(first, first + passTokens);
+    const pass = { first, tokens: ids.length, isLast: first + ids.length === total };
+    await prefill(runtime, ids, (end) => finish(end, pass), {
+      ...options,
+      onProgress: ({ doneTokens }) =>
+        options.onProgress?.({ doneTokens: first + doneTokens, totalTokens: total }),
+    });
+  }
+  return Math.ceil(total / passTokens);
+}
 
 interface PromptOptions {
   readonly sampling: ResolvedSampling;
@@ -12,42 +45,26 @@ interface PromptOptions {
 
 /**
  * Read the part of a prompt that the cache has not seen, and choose the first token of the answer.
- * Where the hidden states of all of it don't fit, it is read in several passes, each compressed
- * before the next: budgets come from the whole prompt, but a pass is ranked without what follows.
+ * Where it has seen all of it, the logits of the prompt's last token are there still.
  */
 export async function prefillPrompt(
   runtime: Runtime,
   decoder: Decoder,
-  promptTokenIds: Uint32Array<ArrayBuffer>,
-  cachedTokens: number,
+  { tokenIds, tokens: cachedTokens }: Reuse,
   { sampling, signal, onPrefill }: PromptOptions,
 ): Promise<{ readonly passes: number }> {
-  const total = promptTokenIds.length - cachedTokens;
-  if (total === 0) {
+  if (cachedTokens === tokenIds.length) {
     decoder.chooseAgain(sampling);
     return { passes: 0 };
   }
-  const { passTokens } = runtime;
-  const passes = Math.ceil(total / passTokens);
-  for (let done = 0; done < total; done += passTokens) {
-    const ids = promptTokenIds.slice(cachedTokens + done, cachedTokens + done + passTokens);
-    const isLast = done + ids.length === total;
-    await prefill(
-      runtime,
-      ids,
-      async ({ recorder, hidden, submit }) => {
-        if (!isLast) return;
-        decoder.recordFirst(recorder, hidden, ids.length - 1, sampling);
-        await submit();
-      },
-      {
-        signal,
-        promptTokens: promptTokenIds.length,
-        evict: true,
-        onProgress: ({ doneTokens }) =>
-          onPrefill?.({ doneTokens: done + doneTokens, totalTokens: total }),
-      },
-    );
-  }
-  return { passes };
+  const choose = async (
+    { recorder, hidden, submit }: PrefillEnd,
+    { tokens, isLast }: Pass,
+  ): Promise<void> => {
+    if (!isLast) return;
+    decoder.recordFirst(recorder, hidden, tokens - 1, sampling);
+    await submit();
+  };
+  const options = { signal, promptTokens: tokenIds.length, evict: true, onProgress: onPrefill };
+  return { passes: await prefillPasses(runtime, tokenIds.slice(cachedTokens), choose, options) };
 }

@@ -1,43 +1,41 @@
 import { ContextLengthError, InvalidOptionError } from "../errors.ts";
 import { LogprobBlocks } from "./logprob-blocks.ts";
 import { cacheReport, memoryReport } from "./memory.ts";
-import { prefill } from "./prefill.ts";
+import type { PrefillEnd } from "./prefill.ts";
+import { type Pass, prefillPasses } from "./prefill-prompt.ts";
 import type { Runtime } from "./runtime.ts";
 import type { ScoreOptions, ScoreResult } from "./types.ts";
 
 /**
  * Log-probabilities of the tokens from `contextTokens` on. The context is run first, then the rest
- * is appended to its cache; logits are reduced on the GPU, a block of rows at a time.
+ * is appended to its cache; logits are reduced on the GPU, a block of rows at a time. `begin` is
+ * called when the options are checked: it has to leave the cache empty.
  */
 export async function score(
   runtime: Runtime,
   tokenIds: Uint32Array<ArrayBuffer>,
   options: ScoreOptions,
+  begin: () => void,
 ): Promise<ScoreResult> {
   const { contextTokens, signal, onPrefill } = options;
   const { gpu, cache, config } = runtime;
   signal?.throwIfAborted();
   checkContext(tokenIds.length, contextTokens, config.contextLength);
   const wanted = tokenIds.length - contextTokens;
-  cache.clear();
+  begin();
   const blocks = await LogprobBlocks.create(runtime, tokenIds.slice(contextTokens));
   try {
-    const progress = { signal, onProgress: onPrefill, promptTokens: contextTokens };
+    const common = { signal, onProgress: onPrefill, promptTokens: contextTokens };
     const context = tokenIds.slice(0, contextTokens);
-    const last = { start: contextTokens - 1, tokens: 1 };
-    await prefill(runtime, context, (end) => blocks.add(end, last, 0), {
-      ...progress,
-      evict: true,
-    });
-    const report = cacheReport(cache, 1);
-    if (wanted > 1) {
-      const rest = tokenIds.slice(contextTokens, -1);
-      const rows = { start: 0, tokens: rest.length };
-      await prefill(runtime, rest, (end) => blocks.add(end, rows, 1), {
-        ...progress,
-        evict: false,
-      });
-    }
+    const last = async (end: PrefillEnd, { tokens, isLast }: Pass): Promise<void> => {
+      if (isLast) await blocks.add(end, { start: tokens - 1, tokens: 1 }, 0);
+    };
+    const passes = await prefillPasses(runtime, context, last, { ...common, evict: true });
+    const report = cacheReport(cache, passes);
+    const rest = tokenIds.slice(contextTokens, -1);
+    const all = (end: PrefillEnd, { first, tokens }: Pass): Promise<void> =>
+      blocks.add(end, { start: 0, tokens }, 1 + first);
+    await prefillPasses(runtime, rest, all, { ...common, evict: false });
     const logprobs = await blocks.read();
     const nll = -logprobs.reduce((sum, value) => sum + value, 0) / wanted;
     const memory = memoryReport(gpu.buffers, cache, 0);
