@@ -11,9 +11,6 @@ export interface LinearChoice {
 /** What the choice of variants depends on. */
 export type AdapterFacts = Pick<GpuContext, "isSoftware" | "features" | "info">;
 
-/** The least subgroup size that WebGPU allows, for an adapter that doesn't tell its own. */
-const LEAST_SUBGROUP = 4;
-
 /** The subgroup size that the broadcast kernels can use on an adapter, else 0. */
 export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
   const { subgroupMinSize: size, subgroupMaxSize } = info;
@@ -40,11 +37,10 @@ function softwareChoice(broadcast: BroadcastSize): LinearChoice {
   );
 }
 
-function gpuChoice({ features, info }: AdapterFacts): LinearChoice {
+function gpuChoice({ features }: AdapterFacts): LinearChoice {
   const subgroups = features.has("subgroups");
-  const lanes = subgroups ? Math.min(32, info.subgroupMinSize ?? LEAST_SUBGROUP) : 32;
   return sameForAll(
-    { kernel: "matvec_lanes", rows: 2, lanes, subgroups, workgroupSize: 128 },
+    { kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups },
     { kernel: "matmul_tile", tile: 64, quads: 1, step: 32 },
   );
 }

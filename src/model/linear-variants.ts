@@ -1,4 +1,5 @@
 import type { PlanarLayout } from "../formats/planar.ts";
+import { ROW_GROUP } from "../formats/row-groups.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
 import type { Workgroups } from "../gpu/recorder.ts";
 
@@ -28,12 +29,11 @@ export interface MatvecRows {
 /** One token, several threads per row: for GPUs. */
 export interface MatvecLanes {
   readonly kernel: "matvec_lanes";
-  /** Rows of a group of `lanes` threads; even. */
-  readonly rows: number;
-  /** Threads that share a row: a power of two; with subgroups at most the least subgroup size. */
+  /** Groups of 8 rows of a workgroup: rows that a thread has a share of. */
+  readonly groups: number;
+  /** Threads that share a row; a multiple of 4, up to 32. */
   readonly lanes: number;
   readonly subgroups: boolean;
-  readonly workgroupSize: number;
 }
 
 /** Many tokens, rows x tokens in the registers of a thread: for CPU adapters. */
@@ -110,10 +110,10 @@ function flagsAndSizes(
       };
     }
     case "matvec_lanes": {
-      const { rows, lanes, subgroups, workgroupSize } = variant;
+      const { groups, lanes, subgroups } = variant;
       return {
         flags: subgroups ? ["SUBGROUPS"] : [],
-        sizes: { R: rows, PAIRS: rows / 2, LANES: lanes, WORKGROUP: workgroupSize },
+        sizes: { GROUPS: groups, LANES: lanes },
       };
     }
     case "matmul_tile": {
@@ -154,7 +154,7 @@ function workgroupTile(variant: LinearVariant): readonly [rows: number, tokens: 
     case "matvec_rows":
       return [variant.rows * variant.workgroupSize, 1];
     case "matvec_lanes":
-      return [(variant.rows * variant.workgroupSize) / variant.lanes, 1];
+      return [variant.groups * ROW_GROUP, 1];
     case "matmul_rows":
       return [variant.rows * variant.workgroupSize, variant.tokens];
     case "matmul_tile":

@@ -1,4 +1,5 @@
 import type { PlanarLayout } from "../../src/formats/planar.ts";
+import { groupedBytes, groupRows } from "../../src/formats/row-groups.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { createLinear, type Linear, type Matrix } from "../../src/model/linear.ts";
@@ -112,15 +113,17 @@ async function expectShape(
 /** Upload planar parts as the slices of one matrix. */
 export function uploadMatrix(gpu: GpuContext, parts: readonly PlanarMatrix[]): Matrix {
   let rowStart = 0;
-  const slices = parts.map(({ layout, rows, quants, scales }) => {
-    const buffer = storageBuffer(gpu, quants);
-    const slice = {
-      layout,
-      rowStart,
-      rows,
-      quants: buffer,
-      scales: scales.length > 0 ? storageBuffer(gpu, scales) : buffer,
+  const slices = parts.map((part) => {
+    const { layout, rows, cols } = part;
+    const { quantBytes, scaleBytes } = groupedBytes(layout, rows, cols);
+    const grouped = {
+      quants: new Uint32Array(quantBytes / 4),
+      scales: new Uint32Array(scaleBytes / 4),
     };
+    groupRows(layout, part, rows, cols, grouped);
+    const quants = storageBuffer(gpu, grouped.quants);
+    const scales = scaleBytes > 0 ? storageBuffer(gpu, grouped.scales) : quants;
+    const slice = { layout, rowStart, rows, quants, scales };
     rowStart += rows;
     return slice;
   });
