@@ -3,11 +3,14 @@ import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
 import {
+  type AttentionKernelSpecs,
   type AttentionShape,
   type AttentionVariant,
   attentionKernels,
   chooseAttention,
   decodeHeads,
+  decodeOctets,
+  prefillQueries,
 } from "./attention-variants.ts";
 import { ropeTurns } from "./rope.ts";
 
@@ -51,6 +54,8 @@ export interface AttentionStats {
   readonly from: number;
 }
 
+type AttentionKernels = Readonly<Record<keyof AttentionKernelSpecs, Kernel>>;
+
 /** Work of one dispatch, in multiply-adds: well under what trips a watchdog on a small GPU. */
 const MAX_DISPATCH_WORK = 2 ** 34;
 
@@ -59,7 +64,7 @@ export class Attention {
   readonly #gpu: GpuContext;
   readonly #shape: AttentionShape;
   readonly #variant: AttentionVariant;
-  readonly #kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>;
+  readonly #kernels: AttentionKernels;
   readonly #ropeTurns: GPUBuffer;
   readonly #noStats: GPUBuffer;
   readonly #partialOut: GPUBuffer;
@@ -69,7 +74,7 @@ export class Attention {
     gpu: GpuContext,
     shape: AttentionShape,
     variant: AttentionVariant,
-    kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>,
+    kernels: AttentionKernels,
   ) {
     const { numHeads, headDim, ropeFrequencies } = shape;
     this.#gpu = gpu;
@@ -177,7 +182,6 @@ export class Attention {
     stats?: AttentionStats,
   ): void {
     const { numHeads, numKvHeads, headDim } = this.#shape;
-    const { queriesPerThread, lanes } = this.#variant;
     const queriesPerKvHead = numHeads / numKvHeads;
     const tokenWork = 2 * numHeads * headDim * (keptRows + start + tokens);
     const step = Math.max(1, Math.floor(MAX_DISPATCH_WORK / tokenWork));
@@ -203,8 +207,9 @@ export class Attention {
         staged_stride: staged.stride,
         stats_from: stats?.from ?? 0xffffffff,
         scale: 1 / Math.sqrt(headDim),
+        ...(this.#variant.lanes === 0 ? {} : { words: headDim / 4 }),
       };
-      const workgroups = Math.ceil(rows / (queriesPerThread * lanes));
+      const workgroups = Math.ceil(rows / prefillQueries(this.#shape, this.#variant));
       list.run(this.#kernels.prefill, buffers, params, [workgroups, numKvHeads, 1]);
     }
   }
@@ -221,17 +226,23 @@ export class Attention {
     capacity: number,
   ): void {
     const { numHeads, headDim } = this.#shape;
-    const { minSplitRows, maxSplits } = this.#variant;
+    const { lanes, minSplitRows, maxSplits } = this.#variant;
     let splitRows = minSplitRows;
     while (splitRows * maxSplits < capacity) splitRows *= 2;
     const splits = Math.ceil(capacity / splitRows);
-    const scale = 1 / Math.sqrt(headDim);
+    const params = {
+      table_base: tableBase,
+      splits,
+      split_rows: splitRows,
+      scale: 1 / Math.sqrt(headDim),
+      ...(lanes === 0 ? {} : { own_octets: decodeOctets(this.#shape, lanes) }),
+    };
     const partial_out = splits === 1 ? out : this.#partialOut;
     const partial_stats = this.#partialStats;
     list.run(
       this.#kernels.decode,
       { table, qkv, keys, values, partial_out, partial_stats },
-      { table_base: tableBase, splits, split_rows: splitRows, scale },
+      params,
       [splits, numHeads / decodeHeads(this.#shape), 1],
     );
     if (splits === 1) return;
