@@ -75,7 +75,7 @@ export class DecodeLoop {
     };
     try {
       launch(1, (_count, after) => this.#submitCopy(after));
-      while (flight.length > 0) {
+      while (flight.length > 0 || submitted < maxSteps) {
         while (flight.length < GROUPS_IN_FLIGHT && submitted < maxSteps) {
           if (steps.room() === 0 && flight.length > 0) break;
           if (steps.room() === 0) await steps.makeRoom();

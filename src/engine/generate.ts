@@ -103,13 +103,20 @@ export async function* generate(
       lastAt = performance.now();
       if (tokenIds.length === 0) firstAt = lastAt;
       const ids = takeUntilStop(group, tokenizer.eosTokenIds);
-      tokenIds.push(...ids);
-      let piece = stops.push(ids.map((id) => detokenizer.push(id)).join(""));
-      if (ids.length < group.length || stops.found) finishReason = "stop";
+      if (ids.length < group.length) finishReason = "stop";
+      let piece = "";
+      const taken: number[] = [];
+      for (const id of ids) {
+        taken.push(id);
+        piece += stops.push(detokenizer.push(id));
+        if (stops.found) break; // what comes after in this group is not part of the answer
+      }
+      tokenIds.push(...taken);
+      if (stops.found) finishReason = "stop";
       const ended = finishReason === "stop" || tokenIds.length === maxTokens;
       if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
       text += piece;
-      if (piece !== "" || ids.length > 0) yield { text: piece, tokenIds: ids };
+      if (piece !== "" || taken.length > 0) yield { text: piece, tokenIds: taken };
       if (ended) break;
     }
   } finally {

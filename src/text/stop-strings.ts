@@ -1,6 +1,7 @@
 /**
  * Finds the texts that end an answer in a stream of pieces. What might be the start of one is held
- * back until the next piece decides, so that no part of a stop text is ever emitted.
+ * back until the next piece decides, so that no part of a stop text is ever emitted. The one that is
+ * complete first counts (of two that end together, the longer one), however the text is cut.
  */
 export class StopStrings {
   readonly #stops: readonly string[];
@@ -20,11 +21,14 @@ export class StopStrings {
   push(piece: string): string {
     if (this.#found) return "";
     const text = this.#held + piece;
-    const starts = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    if (starts.length > 0) {
+    const ends = this.#stops
+      .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+      .filter(({ start }) => start >= 0)
+      .sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+    if (ends[0] !== undefined) {
       this.#found = true;
       this.#held = "";
-      return text.slice(0, Math.min(...starts));
+      return text.slice(0, ends[0].start);
     }
     const held = Math.max(0, ...this.#stops.map((stop) => overlap(text, stop)));
     this.#held = text.slice(text.length - held);

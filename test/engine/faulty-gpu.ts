@@ -1,0 +1,94 @@
+import { gpu as realGpu } from "../gpu.ts";
+
+/** What a test does to a device while something runs on it. */
+export interface FaultyGpu {
+  /** To be given to `loadEngine`. */
+  readonly gpu: GPU;
+  /** From now on no more than so many bytes of buffers can be had on the device. */
+  limitBytes(limit: number): void;
+  /** Bytes of buffers on the device now. */
+  liveBytes(): number;
+  /** The device is gone, as after a crash of the driver. */
+  lose(): void;
+}
+
+/**
+ * WebGPU that runs out of memory or loses its device on demand, because no adapter does so by itself on request. Lost
+ * means really destroyed: only the reason is made up. A buffer that is refused is a really invalid one; the error that
+ * the scope reports is made up.
+ */
+export function faultyGpu(): FaultyGpu {
+  let limit = Infinity;
+  const live = new Map<GPUBuffer, number>();
+  const liveBytes = (): number => [...live.values()].reduce((sum, size) => sum + size, 0);
+  let lose = (): void => {
+    throw new Error("there is no device to lose");
+  };
+
+  function wrap(device: GPUDevice): GPUDevice {
+    const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
+      void device.lost.then(resolve);
+      lose = () => {
+        resolve({ reason: "unknown", message: "the driver crashed" } as GPUDeviceLostInfo);
+        device.destroy();
+      };
+    });
+    /** For each open scope of this filter, whether memory ran out in it. */
+    const scopes: { filter: GPUErrorFilter; outOfMemory: boolean }[] = [];
+
+    const createBuffer = (spec: GPUBufferDescriptor): GPUBuffer => {
+      if (liveBytes() + spec.size <= limit) return watch(device.createBuffer(spec), spec.size);
+      const scope = scopes.findLast(({ filter }) => filter === "out-of-memory");
+      if (scope === undefined) throw new Error(`"${spec.label}" is allocated outside of a scope`);
+      scope.outOfMemory = true;
+      device.pushErrorScope("validation");
+      const size = Math.floor(device.limits.maxBufferSize / 4) * 4 + 4;
+      const invalid = device.createBuffer({ ...spec, size });
+      void device.popErrorScope();
+      return invalid;
+    };
+    const watch = (buffer: GPUBuffer, size: number): GPUBuffer => {
+      live.set(buffer, size);
+      const destroy = buffer.destroy.bind(buffer);
+      buffer.destroy = () => {
+        live.delete(buffer);
+        return destroy();
+      };
+      return buffer;
+    };
+    const pushErrorScope = (filter: GPUErrorFilter): undefined => {
+      scopes.push({ filter, outOfMemory: false });
+      device.pushErrorScope(filter);
+    };
+    const popErrorScope = async (): Promise<GPUError | null> => {
+      const scope = scopes.pop();
+      const error = await device.popErrorScope();
+      return scope?.outOfMemory ? new GPUOutOfMemoryError("simulated") : error;
+    };
+    const changed = { lost, createBuffer, pushErrorScope, popErrorScope };
+    return new Proxy(device, {
+      get(target, name) {
+        if (Object.hasOwn(changed, name)) return changed[name as keyof typeof changed];
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  }
+
+  const gpu = {
+    async requestAdapter(options?: GPURequestAdapterOptions) {
+      const adapter = await realGpu.requestAdapter(options);
+      if (adapter === null) return null;
+      const { features, limits, info } = adapter;
+      const requestDevice = async (spec?: GPUDeviceDescriptor): Promise<GPUDevice> =>
+        wrap(await adapter.requestDevice(spec));
+      return { features, limits, info, requestDevice };
+    },
+  };
+  return {
+    gpu: gpu as unknown as GPU,
+    limitBytes: (bytes) => (limit = bytes),
+    liveBytes,
+    lose: () => lose(),
+  };
+}
