@@ -46,7 +46,7 @@ export class LocalEngine implements Engine {
   }
 
   get kernelChoices(): Readonly<Record<string, string>> {
-    return { linear: JSON.stringify(this.#runtime.linear.choice) };
+    return this.#runtime.linear.report;
   }
 
   get dispatchesPerToken(): number {

@@ -142,6 +142,37 @@ export function weightVariant({ kind, blockSize, hasMin }: PlanarLayout): {
   };
 }
 
+/** A variant in words, for reports. */
+export function describeVariant({ kernel, ...sizes }: LinearVariant): string {
+  const parts = Object.entries(sizes).map(([name, value]) => `${name} ${value}`);
+  return `${kernel}: ${parts.join(", ")}`;
+}
+
+/** `Params` of the linear kernels, for one slice. */
+export function linearParams(call: {
+  readonly rows: number;
+  readonly cols: number;
+  readonly tokens: number;
+  readonly yStride: number;
+  readonly xOffset?: number;
+  readonly yOffset?: number;
+  readonly rowOffset?: number;
+  readonly eps?: number;
+}): Readonly<Record<string, number>> {
+  const { rows, cols, tokens, yStride, xOffset = 0, yOffset = 0, rowOffset = 0, eps = 0 } = call;
+  return {
+    rows,
+    cols,
+    tokens,
+    x_offset: xOffset,
+    x_stride: cols,
+    y_offset: yOffset,
+    y_stride: yStride,
+    row_offset: rowOffset,
+    eps,
+  };
+}
+
 /** Workgroups for `rows` rows and `tokens` tokens. */
 export function linearGrid(variant: LinearVariant, rows: number, tokens: number): Workgroups {
   const [rowsEach, tokensEach] = workgroupTile(variant);

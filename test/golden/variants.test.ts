@@ -35,7 +35,7 @@ describe.each(KINDS)(`${adapterName} taken for $name`, ({ name: kind, as, models
   test.each(models)("%s", async (name) => {
     const { header, score, greedy, repackedLogprobs } = readGolden(name);
     const model = await ModelRun.open(goldenPath(header.model.file), { kvDtype: "f32", as });
-    const { kernel } = model.runtime.linear.choice.matmul.q4;
+    const { kernel } = model.runtime.linear.choice.matmul;
     expect(kernel).toBe(as.isSoftware ? "matmul_rows" : "matmul_tile");
     const result = await model.continue(greedy.promptTokenIds, {
       greedySteps: emittedTokens(greedy).length,

@@ -3,8 +3,8 @@ import { groupedBytes, groupRows } from "../../src/formats/row-groups.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { createLinear, type Linear, type Matrix } from "../../src/model/linear.ts";
-import { defaultChoice, type LinearChoice, sameForAll } from "../../src/model/linear-choice.ts";
-import type { LinearForm, LinearVariant } from "../../src/model/linear-variants.ts";
+import { defaultChoice } from "../../src/model/linear-choice.ts";
+import type { LinearForm, LinearVariant, MatvecVariant } from "../../src/model/linear-variants.ts";
 import { expectClose, seededRandom } from "../gpu.ts";
 import { linearReference } from "../reference/matmul.ts";
 import { dequantise, type PlanarMatrix, randomPlanar } from "../reference/planar.ts";
@@ -32,22 +32,15 @@ export async function expectLinear(
   form: LinearForm,
   shapes: readonly LinearShape[],
 ): Promise<void> {
-  const choice = only(gpu, variant);
+  const usual = defaultChoice(gpu);
+  const choice = isMatvec(variant) ? { ...usual, matvec: variant } : { ...usual, matmul: variant };
   const tokens = isMatvec(variant) ? "one" : "many";
   const linear = await createLinear(gpu, [{ ...form, layouts: [layout], tokens }], { choice });
   for (const shape of shapes) await expectShape(gpu, linear, layout, form, shape);
 }
 
-function isMatvec(variant: LinearVariant): boolean {
+function isMatvec(variant: LinearVariant): variant is MatvecVariant {
   return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes";
-}
-
-/** The choice that uses one variant for every kind of weights. */
-export function only(gpu: GpuContext, variant: LinearVariant): LinearChoice {
-  const usual = defaultChoice(gpu);
-  return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes"
-    ? sameForAll(variant, usual.matmul.q4)
-    : sameForAll(usual.matvec.q4, variant);
 }
 
 async function expectShape(
