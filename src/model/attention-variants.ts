@@ -27,13 +27,20 @@ export interface AttentionVariant {
   /** Cache rows of a decode split are at least this, so that a split is worth its overhead. */
   readonly minSplitRows: number;
   readonly maxSplits: number;
+  /** Multiply-adds of one prefill dispatch: well under what trips a watchdog. */
+  readonly maxDispatchWork: number;
 }
 
 /** The variant for an adapter. Figures behind the numbers are in `src/README.md`. */
 export function chooseAttention(adapter: AdapterFacts): AttentionVariant {
   return adapter.isSoftware
-    ? { lanes: broadcastSize(adapter), minSplitRows: 512, maxSplits: 16 }
-    : { lanes: 0, minSplitRows: 64, maxSplits: 64 };
+    ? {
+        lanes: broadcastSize(adapter),
+        minSplitRows: 512,
+        maxSplits: 16,
+        maxDispatchWork: 2 ** 31, // 0.1 s on lavapipe, 1 s on SwiftShader, with two cores
+      }
+    : { lanes: 0, minSplitRows: 64, maxSplits: 64, maxDispatchWork: 2 ** 34 };
 }
 
 /** Queries that one prefill workgroup takes; a query is one head of one token. */

@@ -56,9 +56,6 @@ export interface AttentionStats {
 
 type AttentionKernels = Readonly<Record<keyof AttentionKernelSpecs, Kernel>>;
 
-/** Work of one dispatch, in multiply-adds: well under what trips a watchdog on a small GPU. */
-const MAX_DISPATCH_WORK = 2 ** 34;
-
 /** The attention kernels of one model shape on one device. */
 export class Attention {
   readonly #gpu: GpuContext;
@@ -184,7 +181,7 @@ export class Attention {
     const { numHeads, numKvHeads, headDim } = this.#shape;
     const queriesPerKvHead = numHeads / numKvHeads;
     const tokenWork = 2 * numHeads * headDim * (keptRows + start + tokens);
-    const step = Math.max(1, Math.floor(MAX_DISPATCH_WORK / tokenWork));
+    const step = Math.max(1, Math.floor(this.#variant.maxDispatchWork / tokenWork));
     const buffers = {
       table,
       qkv,

@@ -4,7 +4,7 @@ import { Recorder } from "../../src/gpu/recorder.ts";
 import { Attention } from "../../src/model/attention.ts";
 import { broadcastSize } from "../../src/model/linear-choice.ts";
 import type { AttentionShape, AttentionVariant } from "../../src/model/attention-variants.ts";
-import { type Tolerance } from "../expect-close.ts";
+import type { Tolerance } from "../expect-close.ts";
 import { expectClose, seededRandom } from "../gpu.ts";
 import { type Rows, attendDecode, attendPrefill } from "../reference/attention.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
@@ -46,16 +46,11 @@ const UNTOUCHED = -77;
 
 const TABLE_BASE = 2;
 
-/** The variants that an adapter can run. */
+/** The variants that an adapter can run, made to split even small cases. */
 export function attentionVariants(gpu: GpuContext): AttentionVariant[] {
-  const splits = { minSplitRows: 64, maxSplits: 64 };
-  const lanes = broadcastSize(gpu);
-  return lanes === 0
-    ? [{ lanes, ...splits }]
-    : [
-        { lanes: 0, ...splits },
-        { lanes, ...splits },
-      ];
+  const limits = { minSplitRows: 64, maxSplits: 16, maxDispatchWork: 2 ** 20 };
+  const lanes = new Set([0, broadcastSize(gpu)] as const);
+  return [...lanes].map((size) => ({ lanes: size, ...limits }));
 }
 
 /** The kernels of a head layout. */
