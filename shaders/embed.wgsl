@@ -34,7 +34,8 @@ fn main(
         let row = token_ids[params.ids_offset + token] - params.row_start; // wraps below the slice
         if (row < params.rows) {
             let chunk = i % width;
-            hidden[i] = load_chunk((row * width + chunk) / 8u, chunk % 8u);
+            let block = first_block(row, params.cols / 32u) + chunk / 8u * ROW_GROUP;
+            hidden[i] = load_chunk(block, chunk % 8u);
         }
     }
 }

@@ -28,7 +28,7 @@ fn main(
     let first_token = wg_id.z * $Tu;
     let first_row = ((wg_id.y * num_wg.x + wg_id.x) * WORKGROUP_SIZE + local_index) * $Ru;
 #unroll r 0 R
-    let base_$r = min(first_row + $r, params.rows - 1u) * blocks;
+    let base_$r = first_block(min(first_row + $r, params.rows - 1u), blocks);
 #end
 #unroll t 0 T
     let x_base_$t =
@@ -41,7 +41,7 @@ fn main(
 
     for (var b = 0u; b < blocks; b += 1u) {
 #unroll r 0 R
-        let block_$r = load_block(base_$r + b);
+        let block_$r = load_block(base_$r + b * ROW_GROUP);
 #end
 #if BROADCAST
 #unroll load 0 LOADS

@@ -21,8 +21,8 @@ var<workgroup> sh_w: array<vec4<f32>, $STEPu * QUADS>; // (STEP, quads of rows)
 var<workgroup> sh_x: array<vec4<f32>, $STEPu * QUADS>; // (STEP, quads of tokens)
 
 fn load_w(row: u32, column_chunk: u32) -> vec4<f32> {
-    let chunk = min(row, params.rows - 1u) * (params.cols / 4u) + column_chunk;
-    return load_chunk(chunk / 8u, chunk % 8u);
+    let first = first_block(min(row, params.rows - 1u), params.cols / 32u);
+    return load_chunk(first + column_chunk / 8u * ROW_GROUP, column_chunk % 8u);
 }
 
 fn load_x(token: u32, column_chunk: u32) -> vec4<f32> {

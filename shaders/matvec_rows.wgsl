@@ -29,7 +29,7 @@ fn main(
     let x_base = params.x_offset / 4u;
     let first_row = ((wg_id.y * num_wg.x + wg_id.x) * WORKGROUP_SIZE + local_index) * $Ru;
 #unroll r 0 R
-    let base_$r = min(first_row + $r, params.rows - 1u) * blocks;
+    let base_$r = first_block(min(first_row + $r, params.rows - 1u), blocks);
     var sum_$r = 0.0;
 #end
     var squares = 0.0;
@@ -89,7 +89,7 @@ fn main(
 #endif
 #unroll r 0 R
         {
-            let block = load_block(base_$r + b);
+            let block = load_block(base_$r + b * ROW_GROUP);
 #unroll half 0 2
             var part_$half = 0.0;
 #unroll i 0 4

@@ -15,7 +15,7 @@ const REPORTS = join(CACHE_FOLDER, "reports");
 /** A ring that takes longer hangs. */
 const RING_LIMIT_MS = 30 * 60_000;
 
-/** Golden tests in files so named run on SwiftShader too, where the rest runs on a faster adapter. */
+/** Engine and golden tests in files so named run on SwiftShader too, where the rest runs on a faster adapter. */
 const EVERYWHERE = ".everywhere.";
 
 /** What a ring came to: for test rings the number of tests, for others one or none. */
@@ -29,7 +29,16 @@ interface Result extends Outcome {
   readonly minutes: number;
 }
 
-const RINGS = ["format", "lint", "check", "unit", "kernels", "golden", "browser"] as const;
+const RINGS = [
+  "format",
+  "lint",
+  "check",
+  "unit",
+  "kernels",
+  "engine",
+  "golden",
+  "browser",
+] as const;
 type Ring = (typeof RINGS)[number];
 
 /**
@@ -63,7 +72,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (has("lint")) await run("lint", () => npmScript("lint"));
   if (has("check")) await run("check", () => npmScript("check"));
   if (has("unit")) await run("unit", () => vitest("unit"));
-  if (has("kernels") || has("golden")) {
+  if (has("kernels") || has("engine") || has("golden")) {
     let adapters: readonly FoundAdapter[] = [];
     await run("adapters", async () => {
       adapters = await listAdapters();
@@ -74,12 +83,12 @@ export async function main(argv: readonly string[]): Promise<number> {
         await run(`kernels on ${adapter.name}`, () => vitest("kernels", adapter));
       }
     }
-    if (has("golden")) {
-      const [fastest, ...others] = adapters;
-      if (fastest) await run(`golden on ${fastest.name}`, () => vitest("golden", fastest));
-      const slowest = others.find((adapter) => adapter.name === "swiftshader");
+    const [fastest, ...others] = adapters;
+    const slowest = others.find((adapter) => adapter.name === "swiftshader");
+    for (const ring of (["engine", "golden"] as const).filter(has)) {
+      if (fastest) await run(`${ring} on ${fastest.name}`, () => vitest(ring, fastest));
       if (slowest) {
-        await run(`golden on ${slowest.name}`, () => vitest("golden", slowest, EVERYWHERE));
+        await run(`${ring} on ${slowest.name}`, () => vitest(ring, slowest, EVERYWHERE));
       }
     }
   }

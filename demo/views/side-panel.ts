@@ -63,7 +63,7 @@ function modelTitle({ model }: ChatState): string {
   if (model.step === "none") return "None loaded";
   if (model.step === "loading") return `Loading ${model.choice.name}`;
   if (model.step === "failed") return "None loaded";
-  return model.engine.config.name;
+  return model.choice.name;
 }
 
 function shapeOf(config: {

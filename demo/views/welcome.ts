@@ -2,9 +2,9 @@ import type { ChatState } from "../chat-state.ts";
 import { button, el, setHidden } from "../dom.ts";
 
 const SUGGESTIONS = [
-  "What is a ziggurat?",
-  "Explain what a GPU does, in three sentences.",
-  "Write a short poem about sand and stone.",
+  "Why is the sky blue?",
+  "What does a GPU do?",
+  "Name three uses of sand.",
 ] as const;
 
 /** The empty conversation of a loaded model: offers the first question. */

@@ -2,7 +2,9 @@
 //
 // "Block" is 32 columns; see weights_q4 for chunk, raw_chunk and raw_factor (here always 1).
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (rows, cols / 8)
+#import row_groups
+
+@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (groups of rows, cols / 32, 8 rows, 4)
 
 const BLOCK: u32 = 32u;
 

@@ -4,8 +4,10 @@
 // "chunk" i, columns 4i..4i+3. raw_chunk leaves the nibbles in place: it gives the value times
 // 1 / raw_factor(chunk), a power of two, which costs no shift where x or the scale takes the factor.
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (rows, cols / 32)
-@group(0) @binding(2) var<storage, read> scales: array<u32>; // (rows, cols / 32), f16 (scale, min)
+#import row_groups
+
+@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (groups of rows, cols / 32, 8 rows)
+@group(0) @binding(2) var<storage, read> scales: array<u32>; // (groups of rows, cols / 32, 8 rows), f16 (scale, min)
 
 const BLOCK: u32 = 32u;
 

@@ -1,12 +1,11 @@
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { ChatMessage } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
 import { Conversation } from "./conversation.ts";
 import { DecodeLoop } from "./decode-loop.ts";
 import { Decoder } from "./decoder.ts";
-import { generate, promptTokens } from "./generate.ts";
+import { checkedTokenIds, generate, promptTokens } from "./generate.ts";
 import { GenerationStream } from "./generation.ts";
 import { memoryReport } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
@@ -19,6 +18,7 @@ import type {
   Generation,
   MemoryReport,
   Piece,
+  Prompt,
   ScoreOptions,
   ScoreResult,
 } from "./types.ts";
@@ -49,19 +49,19 @@ export class LocalEngine implements Engine {
   }
 
   get kernelChoices(): Readonly<Record<string, string>> {
-    return { linear: JSON.stringify(this.#runtime.linear.choice) };
+    return this.#runtime.linear.report;
   }
 
   get dispatchesPerToken(): number {
     return this.#decoder.dispatches;
   }
 
-  generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
     return new GenerationStream(this.#generate(prompt, options));
   }
 
   async *#generate(
-    prompt: string | readonly ChatMessage[],
+    prompt: Prompt,
     options: GenerateOptions,
   ): AsyncGenerator<Piece, GenerateResult> {
     const pieces = generate(
@@ -88,7 +88,9 @@ export class LocalEngine implements Engine {
 
   async score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult> {
     const tokenIds =
-      typeof text === "string" ? promptTokens(this.#tokenizer, text) : this.#checkedIds(text);
+      typeof text === "string"
+        ? promptTokens(this.#tokenizer, text)
+        : checkedTokenIds(text, this.config.vocabSize);
     const signal = this.#untilDestroyed(options.signal);
     this.#checkIdle();
     const result = score(this.#runtime, tokenIds, { ...options, signal }, () =>
@@ -132,14 +134,5 @@ export class LocalEngine implements Engine {
   #untilDestroyed(signal: AbortSignal | undefined): AbortSignal {
     const signals = [this.#destroyed.signal];
     return AbortSignal.any(signal === undefined ? signals : [...signals, signal]);
-  }
-
-  #checkedIds(ids: readonly number[]): Uint32Array<ArrayBuffer> {
-    const { vocabSize } = this.#runtime.config;
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong !== undefined) {
-      throw new InvalidOptionError("token id", wrong, `from 0 to ${vocabSize - 1}`);
-    }
-    return Uint32Array.from(ids);
   }
 }

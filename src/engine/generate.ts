@@ -1,6 +1,5 @@
 import { ContextLengthError, InvalidOptionError, ShaderError } from "../errors.ts";
 import { type ResolvedSampling, resolveSampling } from "../sampling/options.ts";
-import type { ChatMessage } from "../text/chat-template.ts";
 import { StreamingDetokenizer } from "../text/detokenizer.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -17,6 +16,7 @@ import type {
   GenerateResult,
   GenerateTimings,
   Piece,
+  Prompt,
 } from "./types.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
@@ -30,12 +30,13 @@ export interface Generator {
   readonly loop: DecodeLoop;
 }
 
-/** Token ids of a prompt: a raw text as it is, a conversation through the chat template. */
-export function promptTokens(
-  tokenizer: Tokenizer,
-  prompt: string | readonly ChatMessage[],
-): Uint32Array<ArrayBuffer> {
+/**
+ * Token ids of a prompt: a raw text as it is, a conversation through the chat template.
+ * @throws InvalidOptionError for ids outside the vocabulary, ChatTemplateError
+ */
+export function promptTokens(tokenizer: Tokenizer, prompt: Prompt): Uint32Array<ArrayBuffer> {
   if (typeof prompt !== "string") {
+    if (isTokenIds(prompt)) return checkedTokenIds(prompt, tokenizer.vocabSize);
     return Uint32Array.from(tokenizer.encodeChat(prompt, { addGenerationPrompt: true }));
   }
   const ids = tokenizer.encode(prompt);
@@ -44,13 +45,29 @@ export function promptTokens(
   return Uint32Array.from([...start, ...ids]);
 }
 
+function isTokenIds(prompt: Exclude<Prompt, string>): prompt is readonly number[] {
+  return typeof prompt[0] === "number";
+}
+
+/** @throws InvalidOptionError for ids outside the vocabulary. */
+export function checkedTokenIds(
+  ids: readonly number[],
+  vocabSize: number,
+): Uint32Array<ArrayBuffer> {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  if (wrong !== undefined) {
+    throw new InvalidOptionError("token id", wrong, `from 0 to ${vocabSize - 1}`);
+  }
+  return Uint32Array.from(ids);
+}
+
 /**
  * Answer a prompt, piece by piece. What the cache has seen of the prompt is not read again; when
  * this throws or is broken off, the cache is as it was before.
  */
 export async function* generate(
   generator: Generator,
-  prompt: string | readonly ChatMessage[],
+  prompt: Prompt,
   options: GenerateOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
   const { runtime, tokenizer, conversation, decoder } = generator;

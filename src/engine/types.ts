@@ -34,6 +34,9 @@ export interface PrefillProgress {
   readonly totalTokens: number;
 }
 
+/** A conversation (for the model's chat template), a raw text, or the token ids of one. */
+export type Prompt = string | readonly ChatMessage[] | readonly number[];
+
 export interface GenerateOptions extends SamplingOptions {
   /** Most tokens to generate; by default 512, or less where the context ends. */
   readonly maxTokens?: number;
@@ -183,11 +186,11 @@ export interface Engine {
   /** Dispatches of one decode step. */
   readonly dispatchesPerToken: number;
   /**
-   * Answer a conversation (through the model's chat template), or continue a raw text.
+   * Answer a conversation, or continue a raw text; token ids are taken as they are.
    * @throws InvalidOptionError, ContextLengthError, ChatTemplateError, DeviceLostError,
    * GpuOutOfMemoryError; the signal's reason when it is aborted.
    */
-  generate(prompt: string | readonly ChatMessage[], options?: GenerateOptions): Generation;
+  generate(prompt: Prompt, options?: GenerateOptions): Generation;
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
   memory(): MemoryReport;

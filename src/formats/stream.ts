@@ -9,7 +9,7 @@ import { tensorBytes } from "./tensor-types.ts";
 
 /** Some whole rows of a matrix in its planar layout. */
 export interface MatrixChunk {
-  /** First row; always even, so that its planes begin at `planarBytes(layout, rowStart, cols)`. */
+  /** First row; a multiple of `rowMultiple`, so that its planes begin at `planarBytes(layout, rowStart, cols)`. */
   readonly rowStart: number;
   readonly rowCount: number;
   readonly quants: Uint32Array<ArrayBuffer>;
@@ -22,7 +22,8 @@ const MAX_VECTOR_ELEMENTS = 4 * 1024 * 1024;
 
 /**
  * Reads a `[rows, cols]` matrix in pieces of at most `maxBytes` of the file, repacked to `planarLayout(info.type)`.
- * A chunk's arrays are used again for the next one, and for the source's next matrix: copy or upload them before
+ * Each chunk but the last has a multiple of `rowMultiple` rows, which is even, so that no word of scales is shared by
+ * two. A chunk's arrays are used again for the next one, and for the source's next matrix: copy or upload them before
  * asking for it.
  *
  * @throws UnsupportedModelError for shapes that no kernel takes, ModelFormatError where scales or values are not
@@ -31,17 +32,19 @@ const MAX_VECTOR_ELEMENTS = 4 * 1024 * 1024;
 export async function* streamMatrix(
   source: ByteSource,
   info: TensorInfo,
-  { maxBytes = 4 * 1024 * 1024 }: { readonly maxBytes?: number } = {},
+  {
+    maxBytes = 4 * 1024 * 1024,
+    rowMultiple = 2,
+  }: { readonly maxBytes?: number; readonly rowMultiple?: number } = {},
   signal?: AbortSignal,
 ): AsyncGenerator<MatrixChunk, void, undefined> {
   const [rows, cols] = matrixShape(source.name, info);
   const layout = planarLayout(info.type);
   const rowBytes = tensorBytes(info.type, cols);
-  // An even number of rows, so that no word of scales is shared by two chunks.
-  const chunkRows = Math.min(Math.floor(maxBytes / rowBytes / 2) * 2, rows);
+  const chunkRows = Math.min(Math.floor(maxBytes / rowBytes / rowMultiple) * rowMultiple, rows);
   if (chunkRows === 0) {
     throw new UnsupportedModelError(`${source.name}: ${cols} columns of ${quote(info.name)}`, [
-      `rows of up to ${maxBytes / 2} bytes`,
+      `rows of up to ${Math.floor(maxBytes / rowMultiple)} bytes`,
     ]);
   }
   const largest = planarBytes(layout, chunkRows, cols);

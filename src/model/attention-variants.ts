@@ -1,6 +1,7 @@
 import type { KvDtype } from "../cache/layout.ts";
-import type { GpuContext } from "../gpu/device.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
+import { type AdapterFacts, broadcastSize } from "./linear-choice.ts";
+import type { BroadcastSize } from "./linear-variants.ts";
 
 /** What the attention kernels need to know of a model. */
 export interface AttentionShape {
@@ -18,93 +19,155 @@ export interface AttentionShape {
 
 /** How the attention kernels are laid out; results differ in rounding only. */
 export interface AttentionVariant {
-  /** Queries of a thread in prefill. */
-  readonly queriesPerThread: number;
-  /** Threads of a prefill workgroup; with `broadcast` also the size of a subgroup. */
-  readonly lanes: number;
-  /** Load keys and values once per subgroup. */
-  readonly broadcast: boolean;
+  /**
+   * Subgroup size of the kernels for adapters on the CPU, which share loads within a subgroup and
+   * do without barriers; 0: the kernels for GPUs.
+   */
+  readonly lanes: BroadcastSize;
   /** Cache rows of a decode split are at least this, so that a split is worth its overhead. */
   readonly minSplitRows: number;
   readonly maxSplits: number;
+  /** Multiply-adds of one prefill dispatch: well under what trips a watchdog. */
+  readonly maxDispatchWork: number;
 }
 
-/** The variant for an adapter. */
-export function chooseAttention(gpu: GpuContext): AttentionVariant {
-  const { subgroupMinSize: lanes = 0, subgroupMaxSize } = gpu.info;
-  const fixedSubgroups = gpu.features.has("subgroups") && lanes >= 4 && lanes === subgroupMaxSize;
-  const broadcast = gpu.isSoftware && fixedSubgroups;
-  return {
-    queriesPerThread: 2,
-    lanes: broadcast ? lanes : 8,
-    broadcast,
-    minSplitRows: gpu.isSoftware ? 512 : 64,
-    maxSplits: gpu.isSoftware ? 16 : 64,
-  };
+/** The variant for an adapter. Figures behind the numbers are in `src/README.md`. */
+export function chooseAttention(adapter: AdapterFacts): AttentionVariant {
+  return adapter.isSoftware
+    ? {
+        lanes: broadcastSize(adapter),
+        minSplitRows: 512,
+        maxSplits: 16,
+        maxDispatchWork: 2 ** 31, // 0.1 s on lavapipe, 1 s on SwiftShader, with two cores
+      }
+    : { lanes: 0, minSplitRows: 64, maxSplits: 64, maxDispatchWork: 2 ** 34 };
 }
 
-/** Query heads that one decode workgroup takes: divides the heads of a KV head. */
-export function decodeHeads({ numHeads, numKvHeads }: AttentionShape): number {
+/** Queries that one prefill workgroup takes; a query is one head of one token. */
+export function prefillQueries(shape: AttentionShape, { lanes }: AttentionVariant): number {
+  return lanes === 0 ? 64 : lanes * queriesPerThread(shape, lanes);
+}
+
+/** Queries of a thread share each loaded key; too many spill, and take long to compile. */
+function queriesPerThread({ headDim }: AttentionShape, lanes: number): number {
+  return Math.min(Math.max(Math.floor(2048 / (lanes * headDim)), 1), 32 / lanes);
+}
+
+/**
+ * Query heads that one decode workgroup takes: divides the heads of a KV head. More would not fit
+ * into registers and workgroup memory.
+ */
+export function decodeHeads({ numHeads, numKvHeads, headDim }: AttentionShape): number {
   const queriesPerKvHead = numHeads / numKvHeads;
-  let heads = Math.min(queriesPerKvHead, 8);
+  let heads = Math.min(queriesPerKvHead, 8, Math.floor(1024 / headDim));
   while (queriesPerKvHead % heads !== 0) heads--;
   return heads;
 }
+
+/** Octets of a cache row that a lane of a decode workgroup takes; the lanes share a row evenly. */
+export function decodeOctets({ headDim }: AttentionShape, lanes: number): number {
+  const octets = headDim / 8;
+  return octets / (octets % lanes === 0 ? lanes : 4);
+}
+
+/** The kernels of a model shape by what they do. */
+export type AttentionKernelSpecs = Readonly<
+  Record<"ropeAppend" | "ropeTrack" | "prefill" | "decode" | "merge" | "adjustLengths", KernelSpec>
+>;
 
 /** The kernels of a shape in a variant. */
 export function attentionKernels(
   shape: AttentionShape,
   variant: AttentionVariant,
-): Readonly<
-  Record<"ropeAppend" | "ropeTrack" | "prefill" | "decode" | "merge" | "adjustLengths", KernelSpec>
-> {
-  const { numHeads, numKvHeads, headDim, kvDtype, ropeStyle, ropeFrequencies } = shape;
-  const { queriesPerThread, lanes, broadcast } = variant;
-  const imports = { kv: `kv_${kvDtype}` };
-  const NUM_HEADS = numHeads;
-  const NUM_KV_HEADS = numKvHeads;
-  const heads = decodeHeads(shape);
+): AttentionKernelSpecs {
+  const { numHeads, numKvHeads, headDim, ropeStyle, ropeFrequencies } = shape;
+  const heads = { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads };
+  const rope = {
+    ROPE_DIM: 2 * ropeFrequencies.length,
+    ROPE_INTERLEAVED: ropeStyle === "interleaved" ? 1 : 0,
+  };
   const ropeAppend = {
     name: "rope_append",
-    imports,
-    constants: {
-      NUM_HEADS,
-      NUM_KV_HEADS,
-      HEAD_DIM: headDim,
-      ROPE_DIM: 2 * ropeFrequencies.length,
-      ROPE_INTERLEAVED: ropeStyle === "interleaved" ? 1 : 0,
-    },
+    imports: { kv: `kv_${shape.kvDtype}` },
+    constants: { ...heads, ...rope, HEAD_DIM: headDim },
   };
   return {
     ropeAppend,
     ropeTrack: { ...ropeAppend, flags: ["TRACK"] },
+    ...(variant.lanes === 0 ? gpuKernels(shape) : softwareKernels(shape, variant.lanes)),
+    merge: { name: "attention_merge", constants: { NUM_HEADS: numHeads, HEAD_DIM: headDim } },
+    adjustLengths: { name: "adjust_lengths" },
+  };
+}
+
+/** Workgroup memory that every device has, in bytes. */
+const WORKGROUP_BYTES = 16384;
+
+function gpuKernels(shape: AttentionShape): Pick<AttentionKernelSpecs, "prefill" | "decode"> {
+  const { numHeads, numKvHeads, headDim, kvDtype } = shape;
+  const imports = { kv: `kv_${kvDtype}` };
+  const constants = { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads };
+  // A key takes its row and a pad, and weights of 64 queries; 2 KiB are for the maxima.
+  const wordBytes = kvDtype === "f16" ? 8 : 16;
+  const keyBytes = (headDim / 4 + 1) * wordBytes + 256;
+  const columns = Math.min(Math.floor((WORKGROUP_BYTES - 2048) / keyBytes / 8), 4);
+  const heads = decodeHeads(shape);
+  return {
     prefill: {
-      name: "attention_prefill_rows",
-      flags: broadcast ? ["SUBGROUPS"] : [],
+      name: "attention_prefill",
       imports,
-      sizes: {
-        HEAD_DIM: headDim,
-        WORDS: headDim / 4,
-        OCTETS: headDim / 8,
-        OWN: Math.ceil(headDim / 8 / lanes),
-        ROWS: queriesPerThread,
-        LANES: lanes,
-      },
-      constants: { NUM_HEADS, NUM_KV_HEADS },
+      sizes: { HEAD_DIM: headDim, TILE: 8 * columns, COLS: columns, SHARE: headDim / 32 },
+      constants,
     },
     decode: {
       name: "attention_decode",
       imports,
       sizes: {
         HEAD_DIM: headDim,
-        QUARTER_OCTETS: headDim / 32,
         HEADS: heads,
-        // Queries, partial sums and logits have to fit into 16 KiB.
-        BLOCK: heads * headDim > 1024 ? 32 : 64,
+        BLOCK: heads * headDim < 1024 ? 64 : 32,
+        PER_THREAD: Math.max(Math.ceil((heads * headDim) / 4 / 128), 1),
       },
-      constants: { NUM_HEADS, NUM_KV_HEADS },
+      constants,
     },
-    merge: { name: "attention_merge", constants: { NUM_HEADS, HEAD_DIM: headDim } },
-    adjustLengths: { name: "adjust_lengths" },
+  };
+}
+
+function softwareKernels(
+  shape: AttentionShape,
+  lanes: number,
+): Pick<AttentionKernelSpecs, "prefill" | "decode"> {
+  const { numHeads, numKvHeads, headDim, kvDtype } = shape;
+  const imports = { kv: `kv_${kvDtype}` };
+  const constants = { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads };
+  const octets = headDim / 8;
+  const ownOctets = decodeOctets(shape, lanes);
+  return {
+    prefill: {
+      name: "attention_prefill_rows",
+      imports,
+      sizes: {
+        HEAD_DIM: headDim,
+        WORDS: headDim / 4,
+        OCTETS: octets,
+        OWN: Math.ceil(octets / lanes),
+        LANES: lanes,
+        ROWS: queriesPerThread(shape, lanes),
+      },
+      constants: { ...constants, RESCALE_ALWAYS: lanes === 4 ? 1 : 0 },
+    },
+    decode: {
+      name: "attention_decode_rows",
+      imports,
+      sizes: {
+        HEAD_DIM: headDim,
+        HEADS: decodeHeads(shape),
+        LANES: lanes,
+        SPAN: octets / ownOctets,
+        OWN: ownOctets,
+        ROWS: 2,
+      },
+      constants,
+    },
   };
 }

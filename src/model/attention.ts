@@ -3,64 +3,32 @@ import { UnsupportedModelError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
+import type {
+  AttentionBuffers,
+  AttentionStats,
+  PrefillChunk,
+  StagedRows,
+} from "./attention-buffers.ts";
 import {
+  type AttentionKernelSpecs,
   type AttentionShape,
   type AttentionVariant,
   attentionKernels,
   chooseAttention,
   decodeHeads,
+  decodeOctets,
+  prefillQueries,
 } from "./attention-variants.ts";
 import { ropeTurns } from "./rope.ts";
 
-/** A layer's buffers while tokens go through it. */
-export interface AttentionBuffers {
-  /** Cache table `[layer][KV head]` of (offset, length, capacity, 0). */
-  readonly table: BufferBinding;
-  /** f32 `[tokens][numHeads + 2 numKvHeads][headDim]`: queries, keys, values. */
-  readonly qkv: BufferBinding;
-  /** The layer's cache rows. */
-  readonly keys: BufferBinding;
-  readonly values: BufferBinding;
-  /** f32 `[tokens][numHeads][headDim]`. */
-  readonly out: BufferBinding;
-}
-
-/** Where the new rows of a prefill lie: row `offset + head * stride + index in the prefill`. */
-export interface StagedRows {
-  readonly keys: BufferBinding;
-  readonly values: BufferBinding;
-  readonly offset: number;
-  readonly stride: number;
-  /** Rows that each head has room for. */
-  readonly rows: number;
-}
-
-/** Some tokens of a prefill. */
-export interface PrefillChunk {
-  /** Table entry of the layer's first KV head: `layer * numKvHeads`. */
-  readonly tableBase: number;
-  /** Index of the first token in the prefill. */
-  readonly start: number;
-  readonly tokens: number;
-}
-
-/** Where prefill attention leaves max and sum of the softmax of its last queries. */
-export interface AttentionStats {
-  /** f32 pairs (max logit, sum of exp(logit - max)), `[index - from][numHeads]`. */
-  readonly buffer: BufferBinding;
-  /** Index in the prefill of the first query that is wanted. */
-  readonly from: number;
-}
-
-/** Work of one dispatch, in multiply-adds: well under what trips a watchdog on a small GPU. */
-const MAX_DISPATCH_WORK = 2 ** 34;
+type AttentionKernels = Readonly<Record<keyof AttentionKernelSpecs, Kernel>>;
 
 /** The attention kernels of one model shape on one device. */
 export class Attention {
   readonly #gpu: GpuContext;
   readonly #shape: AttentionShape;
   readonly #variant: AttentionVariant;
-  readonly #kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>;
+  readonly #kernels: AttentionKernels;
   readonly #ropeTurns: GPUBuffer;
   readonly #noStats: GPUBuffer;
   readonly #partialOut: GPUBuffer;
@@ -70,7 +38,7 @@ export class Attention {
     gpu: GpuContext,
     shape: AttentionShape,
     variant: AttentionVariant,
-    kernels: Readonly<Record<keyof ReturnType<typeof attentionKernels>, Kernel>>,
+    kernels: AttentionKernels,
   ) {
     const { numHeads, headDim, ropeFrequencies } = shape;
     this.#gpu = gpu;
@@ -185,10 +153,9 @@ export class Attention {
     stats?: AttentionStats,
   ): void {
     const { numHeads, numKvHeads, headDim } = this.#shape;
-    const { queriesPerThread, lanes } = this.#variant;
     const queriesPerKvHead = numHeads / numKvHeads;
     const tokenWork = 2 * numHeads * headDim * (keptRows + start + tokens);
-    const step = Math.max(1, Math.floor(MAX_DISPATCH_WORK / tokenWork));
+    const step = Math.max(1, Math.floor(this.#variant.maxDispatchWork / tokenWork));
     const buffers = {
       table,
       qkv,
@@ -211,8 +178,9 @@ export class Attention {
         staged_stride: staged.stride,
         stats_from: stats?.from ?? 0xffffffff,
         scale: 1 / Math.sqrt(headDim),
+        ...(this.#variant.lanes === 0 ? {} : { words: headDim / 4 }),
       };
-      const workgroups = Math.ceil(rows / (queriesPerThread * lanes));
+      const workgroups = Math.ceil(rows / prefillQueries(this.#shape, this.#variant));
       list.run(this.#kernels.prefill, buffers, params, [workgroups, numKvHeads, 1]);
     }
   }
@@ -229,17 +197,23 @@ export class Attention {
     capacity: number,
   ): void {
     const { numHeads, headDim } = this.#shape;
-    const { minSplitRows, maxSplits } = this.#variant;
+    const { lanes, minSplitRows, maxSplits } = this.#variant;
     let splitRows = minSplitRows;
     while (splitRows * maxSplits < capacity) splitRows *= 2;
     const splits = Math.ceil(capacity / splitRows);
-    const scale = 1 / Math.sqrt(headDim);
+    const params = {
+      table_base: tableBase,
+      splits,
+      split_rows: splitRows,
+      scale: 1 / Math.sqrt(headDim),
+      ...(lanes === 0 ? {} : { own_octets: decodeOctets(this.#shape, lanes) }),
+    };
     const partial_out = splits === 1 ? out : this.#partialOut;
     const partial_stats = this.#partialStats;
     list.run(
       this.#kernels.decode,
       { table, qkv, keys, values, partial_out, partial_stats },
-      { table_base: tableBase, splits, split_rows: splitRows, scale },
+      params,
       [splits, numHeads / decodeHeads(this.#shape), 1],
     );
     if (splits === 1) return;

@@ -1,18 +1,20 @@
-import type { PlanarLayout } from "../formats/planar.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { BroadcastSize, MatmulVariant, MatvecVariant } from "./linear-variants.ts";
 
-/** Which variant serves one token and which many, by kind of weights. */
+/** Which variant serves one token and which many. */
 export interface LinearChoice {
-  readonly matvec: Readonly<Record<PlanarLayout["kind"], MatvecVariant>>;
-  readonly matmul: Readonly<Record<PlanarLayout["kind"], MatmulVariant>>;
+  readonly matvec: MatvecVariant;
+  readonly matmul: MatmulVariant;
 }
 
 /** What the choice of variants depends on. */
 export type AdapterFacts = Pick<GpuContext, "isSoftware" | "features" | "info">;
 
-/** The least subgroup size that WebGPU allows, for an adapter that doesn't tell its own. */
-const LEAST_SUBGROUP = 4;
+/** What suits an adapter, the best guess first; where there is more than one, time decides. */
+export interface LinearCandidates {
+  readonly matvec: readonly [MatvecVariant, ...MatvecVariant[]];
+  readonly matmul: readonly [MatmulVariant, ...MatmulVariant[]];
+}
 
 /** The subgroup size that the broadcast kernels can use on an adapter, else 0. */
 export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
@@ -21,38 +23,52 @@ export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
   return size === 4 || size === 8 ? size : 0;
 }
 
-/** The variants that an adapter starts with, from what is known of it. */
-export function defaultChoice(adapter: AdapterFacts): LinearChoice {
-  return adapter.isSoftware ? softwareChoice(broadcastSize(adapter)) : gpuChoice(adapter);
-}
-
-/** Tuned on lavapipe (subgroups of 8) and SwiftShader (of 4); src/README.md has the figures. */
-function softwareChoice(broadcast: BroadcastSize): LinearChoice {
-  if (broadcast === 8) {
-    return sameForAll(
-      { kernel: "matvec_rows", rows: 2, broadcast, workgroupSize: 32 },
-      { kernel: "matmul_rows", rows: 4, tokens: 6, broadcast, workgroupSize: 16 },
-    );
+/**
+ * The variants that suit an adapter, from what is known of it. Those for CPU adapters were tuned on
+ * lavapipe (subgroups of 8) and SwiftShader (of 4); src/README.md has the figures.
+ */
+export function linearCandidates(adapter: AdapterFacts): LinearCandidates {
+  if (!adapter.isSoftware) {
+    const subgroups = adapter.features.has("subgroups");
+    return {
+      matvec: [
+        { kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups },
+        { kernel: "matvec_lanes", groups: 1, lanes: 16, subgroups },
+      ],
+      matmul: [
+        { kernel: "matmul_tile", tile: 64, quads: 1, step: 32 },
+        { kernel: "matmul_tile", tile: 64, quads: 2, step: 32 },
+      ],
+    };
   }
-  return sameForAll(
-    { kernel: "matvec_rows", rows: 8, broadcast, workgroupSize: 16 },
-    { kernel: "matmul_rows", rows: 8, tokens: 8, broadcast, workgroupSize: 16 },
-  );
+  const broadcast = broadcastSize(adapter);
+  switch (broadcast) {
+    case 8:
+      return {
+        matvec: [{ kernel: "matvec_rows", rows: 2, broadcast, workgroupSize: 32 }],
+        matmul: [
+          { kernel: "matmul_rows", rows: 4, tokens: 6, broadcast, workgroupSize: 16 },
+          // Half the registers: for CPUs without AVX-512.
+          { kernel: "matmul_rows", rows: 2, tokens: 4, broadcast, workgroupSize: 32 },
+        ],
+      };
+    case 4:
+      return {
+        matvec: [{ kernel: "matvec_rows", rows: 8, broadcast, workgroupSize: 16 }],
+        matmul: [{ kernel: "matmul_rows", rows: 8, tokens: 8, broadcast, workgroupSize: 16 }],
+      };
+    case 0:
+      return {
+        matvec: [{ kernel: "matvec_rows", rows: 2, broadcast, workgroupSize: 32 }],
+        matmul: [{ kernel: "matmul_rows", rows: 2, tokens: 4, broadcast, workgroupSize: 32 }],
+      };
+    default:
+      throw new Error(`no variants for subgroups of ${broadcast satisfies never}`);
+  }
 }
 
-function gpuChoice({ features, info }: AdapterFacts): LinearChoice {
-  const subgroups = features.has("subgroups");
-  const lanes = subgroups ? Math.min(32, info.subgroupMinSize ?? LEAST_SUBGROUP) : 32;
-  return sameForAll(
-    { kernel: "matvec_lanes", rows: 2, lanes, subgroups, workgroupSize: 128 },
-    { kernel: "matmul_tile", tile: 64, quads: 1, step: 32 },
-  );
-}
-
-/** One variant for one token and one for many, whatever the weights. */
-export function sameForAll(matvec: MatvecVariant, matmul: MatmulVariant): LinearChoice {
-  return {
-    matvec: { q4: matvec, q8: matvec, f16: matvec },
-    matmul: { q4: matmul, q8: matmul, f16: matmul },
-  };
+/** The variants that an adapter gets without a measurement. */
+export function defaultChoice(adapter: AdapterFacts): LinearChoice {
+  const { matvec, matmul } = linearCandidates(adapter);
+  return { matvec: matvec[0], matmul: matmul[0] };
 }

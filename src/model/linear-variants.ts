@@ -1,4 +1,5 @@
 import type { PlanarLayout } from "../formats/planar.ts";
+import { ROW_GROUP } from "../formats/row-groups.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
 import type { Workgroups } from "../gpu/recorder.ts";
 
@@ -28,12 +29,11 @@ export interface MatvecRows {
 /** One token, several threads per row: for GPUs. */
 export interface MatvecLanes {
   readonly kernel: "matvec_lanes";
-  /** Rows of a group of `lanes` threads; even. */
-  readonly rows: number;
-  /** Threads that share a row: a power of two; with subgroups at most the least subgroup size. */
+  /** Groups of 8 rows of a workgroup: rows that a thread has a share of. */
+  readonly groups: number;
+  /** Threads that share a row; a multiple of 4, up to 32. */
   readonly lanes: number;
   readonly subgroups: boolean;
-  readonly workgroupSize: number;
 }
 
 /** Many tokens, rows x tokens in the registers of a thread: for CPU adapters. */
@@ -110,10 +110,10 @@ function flagsAndSizes(
       };
     }
     case "matvec_lanes": {
-      const { rows, lanes, subgroups, workgroupSize } = variant;
+      const { groups, lanes, subgroups } = variant;
       return {
         flags: subgroups ? ["SUBGROUPS"] : [],
-        sizes: { R: rows, PAIRS: rows / 2, LANES: lanes, WORKGROUP: workgroupSize },
+        sizes: { GROUPS: groups, LANES: lanes },
       };
     }
     case "matmul_tile": {
@@ -142,6 +142,37 @@ export function weightVariant({ kind, blockSize, hasMin }: PlanarLayout): {
   };
 }
 
+/** A variant in words, for reports. */
+export function describeVariant({ kernel, ...sizes }: LinearVariant): string {
+  const parts = Object.entries(sizes).map(([name, value]) => `${name} ${value}`);
+  return `${kernel}: ${parts.join(", ")}`;
+}
+
+/** `Params` of the linear kernels, for one slice. */
+export function linearParams(call: {
+  readonly rows: number;
+  readonly cols: number;
+  readonly tokens: number;
+  readonly yStride: number;
+  readonly xOffset?: number;
+  readonly yOffset?: number;
+  readonly rowOffset?: number;
+  readonly eps?: number;
+}): Readonly<Record<string, number>> {
+  const { rows, cols, tokens, yStride, xOffset = 0, yOffset = 0, rowOffset = 0, eps = 0 } = call;
+  return {
+    rows,
+    cols,
+    tokens,
+    x_offset: xOffset,
+    x_stride: cols,
+    y_offset: yOffset,
+    y_stride: yStride,
+    row_offset: rowOffset,
+    eps,
+  };
+}
+
 /** Workgroups for `rows` rows and `tokens` tokens. */
 export function linearGrid(variant: LinearVariant, rows: number, tokens: number): Workgroups {
   const [rowsEach, tokensEach] = workgroupTile(variant);
@@ -154,7 +185,7 @@ function workgroupTile(variant: LinearVariant): readonly [rows: number, tokens: 
     case "matvec_rows":
       return [variant.rows * variant.workgroupSize, 1];
     case "matvec_lanes":
-      return [(variant.rows * variant.workgroupSize) / variant.lanes, 1];
+      return [variant.groups * ROW_GROUP, 1];
     case "matmul_rows":
       return [variant.rows * variant.workgroupSize, variant.tokens];
     case "matmul_tile":

@@ -2,12 +2,15 @@ import type { PlanarLayout } from "../formats/planar.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
-import { defaultChoice, type LinearChoice } from "./linear-choice.ts";
+import type { LinearChoice } from "./linear-choice.ts";
+import { measuredChoice, type Measurement } from "./linear-measure.ts";
 import {
+  describeVariant,
   layoutKey,
   type LinearForm,
   linearGrid,
   linearKernelSpec,
+  linearParams,
   type LinearVariant,
 } from "./linear-variants.ts";
 
@@ -62,17 +65,20 @@ export interface LinearCall {
 export interface Linear {
   /** Which variants were chosen. */
   readonly choice: LinearChoice;
+  /** The choice in words, and the times that it was made by where the adapter alone did not decide. */
+  readonly report: Readonly<Record<string, string>>;
   /** Record the dispatches of one layer: one for each slice of its matrix. */
   record(list: DispatchList, call: LinearCall): void;
 }
 
 export interface LinearOptions {
-  /** These variants, instead of what suits the adapter (for tests and measurements). */
+  /** These variants, instead of what suits the adapter (for tests and benchmarks). */
   readonly choice?: LinearChoice;
 }
 
 /**
- * Compile the kernels of a model's linear layers.
+ * Choose the variants for the adapter, by a short measurement where it is not clear which is best,
+ * and compile the kernels of a model's linear layers.
  * @throws ShaderError
  */
 export async function createLinear(
@@ -80,21 +86,45 @@ export async function createLinear(
   uses: readonly LinearUse[],
   options: LinearOptions = {},
 ): Promise<Linear> {
-  const choice = options.choice ?? defaultChoice(gpu);
+  const [trial] = uses.flatMap(({ layouts }) => layouts);
+  if (trial === undefined) throw new Error("a model without linear layers");
+  const { choice, measurements } =
+    options.choice === undefined
+      ? await measuredChoice(gpu, trial)
+      : { choice: options.choice, measurements: [] };
   const kernels = new Map<string, Kernel>();
   const compiling: Promise<void>[] = [];
   for (const use of uses) {
     const roles = use.tokens === "any" ? (["one", "many"] as const) : [use.tokens];
     for (const layout of use.layouts) {
       for (const role of roles) {
-        const spec = linearKernelSpec(variantFor(choice, layout, role), layout, use);
+        const spec = linearKernelSpec(variantFor(choice, role), layout, use);
         const key = kernelKey(layout, role, use);
         compiling.push(gpu.kernels.get(spec).then((kernel) => void kernels.set(key, kernel)));
       }
     }
   }
   await Promise.all(compiling);
-  return { choice, record: (list, call) => recordLinear(list, call, choice, kernels) };
+  return {
+    choice,
+    report: choiceReport(choice, measurements),
+    record: (list, call) => recordLinear(list, call, choice, kernels),
+  };
+}
+
+function choiceReport(
+  { matvec, matmul }: LinearChoice,
+  measurements: readonly Measurement[],
+): Readonly<Record<string, string>> {
+  const times = measurements.map(({ variant, milliseconds }): [string, string] => [
+    `trial of ${describeVariant(variant)}`,
+    `${milliseconds.toPrecision(3)} ms`,
+  ]);
+  return {
+    matvec: describeVariant(matvec),
+    matmul: describeVariant(matmul),
+    ...Object.fromEntries(times),
+  };
 }
 
 function recordLinear(
@@ -105,6 +135,7 @@ function recordLinear(
 ): void {
   const { matrix, tokens, x, y, norm, bias, residual = false, gated = false } = call;
   const role = tokens === 1 ? "one" : "many";
+  const variant = variantFor(choice, role);
   const form = { norm: norm !== undefined, bias: bias !== undefined, residual, gated };
   for (const { layout, rowStart, rows, quants, scales } of matrix.slices) {
     const key = kernelKey(layout, role, form);
@@ -114,27 +145,22 @@ function recordLinear(
     if (layout.kind !== "f16") buffers["scales"] = scales;
     if (norm !== undefined) buffers["gain"] = norm.gain;
     if (bias !== undefined) buffers["bias"] = bias;
-    const params = {
+    const params = linearParams({
       rows,
       cols: matrix.cols,
       tokens,
-      x_offset: call.xOffset ?? 0,
-      x_stride: matrix.cols,
-      y_offset: call.yOffset ?? 0,
-      y_stride: gated ? matrix.rows / 2 : matrix.rows,
-      row_offset: rowStart,
+      xOffset: call.xOffset ?? 0,
+      yOffset: call.yOffset ?? 0,
+      yStride: gated ? matrix.rows / 2 : matrix.rows,
+      rowOffset: rowStart,
       eps: norm?.eps ?? 0,
-    };
-    list.run(kernel, buffers, params, linearGrid(variantFor(choice, layout, role), rows, tokens));
+    });
+    list.run(kernel, buffers, params, linearGrid(variant, rows, tokens));
   }
 }
 
-function variantFor(
-  choice: LinearChoice,
-  { kind }: PlanarLayout,
-  role: "one" | "many",
-): LinearVariant {
-  return role === "one" ? choice.matvec[kind] : choice.matmul[kind];
+function variantFor({ matvec, matmul }: LinearChoice, role: "one" | "many"): LinearVariant {
+  return role === "one" ? matvec : matmul;
 }
 
 function kernelKey(layout: PlanarLayout, role: "one" | "many", form: LinearForm): string {

@@ -1,6 +1,7 @@
 import type { ByteSource } from "../formats/byte-source.ts";
-import { sameLayout } from "../formats/common-layout.ts";
-import { planarBytes, type PlanarLayout } from "../formats/planar.ts";
+import { type OwnPlanes, sameLayout } from "../formats/common-layout.ts";
+import type { PlanarLayout } from "../formats/planar.ts";
+import { groupedBytes, groupRows, ROW_GROUP } from "../formats/row-groups.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
@@ -17,6 +18,7 @@ export class MatrixUploader {
   readonly #options: WeightLoadOptions;
   #readBytes = 0;
   #inFlight = 0;
+  #scratch = new ArrayBuffer(0);
 
   constructor(gpu: GpuContext, source: ByteSource, options: WeightLoadOptions) {
     this.#gpu = gpu;
@@ -77,12 +79,12 @@ export class MatrixUploader {
     firstRow: number,
   ): MatrixSlice[] {
     const limit = this.#gpu.limits.maxStorageBufferBindingSize;
-    const perRow = planarBytes(layout, 2, cols).quantBytes / 2;
-    const most = Math.floor(limit / perRow / 2) * 2; // even: a pair of rows is never parted
+    const group = groupedBytes(layout, ROW_GROUP, cols);
+    const most = Math.floor(limit / group.quantBytes) * ROW_GROUP;
     const slices: MatrixSlice[] = [];
     for (let start = 0; start < rows; start += most) {
       const count = Math.min(most, rows - start);
-      const { quantBytes, scaleBytes } = planarBytes(layout, count, cols);
+      const { quantBytes, scaleBytes } = groupedBytes(layout, count, cols);
       const part = rows > most ? ` (rows from ${firstRow + start})` : "";
       const quants = this.#buffer(`${label}${part}`, quantBytes);
       // f16 has no scales: its own values stand in, so that every slice binds the same way.
@@ -92,13 +94,17 @@ export class MatrixUploader {
     return slices;
   }
 
+  /** Put a chunk's rows, which begin at a group of their slice, where they belong. */
   #write(
     slices: readonly MatrixSlice[],
     chunk: MatrixChunk,
     layout: PlanarLayout,
     cols: number,
   ): void {
-    const pair = planarBytes(layout, 2, cols);
+    const { quantBytes, scaleBytes } = groupedBytes(layout, chunk.rowCount, cols);
+    const grouped = this.#scratchPlanes(quantBytes, scaleBytes);
+    groupRows(layout, chunk, chunk.rowCount, cols, grouped);
+    const group = groupedBytes(layout, ROW_GROUP, cols);
     for (const slice of slices) {
       const from = Math.max(slice.rowStart, chunk.rowStart);
       const to = Math.min(slice.rowStart + slice.rows, chunk.rowStart + chunk.rowCount);
@@ -106,16 +112,25 @@ export class MatrixUploader {
       const write = (
         buffer: GPUBuffer,
         data: Uint32Array<ArrayBuffer>,
-        pairBytes: number,
+        groupBytes: number,
       ): void => {
-        const start = ((from - chunk.rowStart) * pairBytes) / 8;
-        const end = Math.ceil(((to - chunk.rowStart) * pairBytes) / 8);
-        const offset = ((from - slice.rowStart) * pairBytes) / 2;
-        this.#gpu.device.queue.writeBuffer(buffer, offset, data, start, end - start);
+        const start = ((from - chunk.rowStart) / ROW_GROUP) * groupBytes;
+        const end = Math.ceil((to - chunk.rowStart) / ROW_GROUP) * groupBytes;
+        const offset = ((from - slice.rowStart) / ROW_GROUP) * groupBytes;
+        this.#gpu.device.queue.writeBuffer(buffer, offset, data, start / 4, (end - start) / 4);
       };
-      write(slice.quants, chunk.quants, pair.quantBytes);
-      if (pair.scaleBytes > 0) write(slice.scales, chunk.scales, pair.scaleBytes);
+      write(slice.quants, grouped.quants, group.quantBytes);
+      if (group.scaleBytes > 0) write(slice.scales, grouped.scales, group.scaleBytes);
     }
+  }
+
+  #scratchPlanes(quantBytes: number, scaleBytes: number): OwnPlanes {
+    const bytes = quantBytes + scaleBytes;
+    if (this.#scratch.byteLength < bytes) this.#scratch = new ArrayBuffer(bytes);
+    return {
+      quants: new Uint32Array(this.#scratch, 0, quantBytes / 4),
+      scales: new Uint32Array(this.#scratch, quantBytes, scaleBytes / 4),
+    };
   }
 
   #buffer(label: string, bytes: number): GPUBuffer {
@@ -124,11 +139,17 @@ export class MatrixUploader {
   }
 }
 
+/** Runs that can share buffers: of one layout, each but the last made of whole groups of rows. */
 function groupByLayout(runs: readonly RowRun[]): RowRun[][] {
   const groups: RowRun[][] = [];
   for (const run of runs) {
     const last = groups.at(-1);
-    if (last?.[0] !== undefined && sameLayout(last[0].layout, run.layout)) last.push(run);
+    const before = last?.at(-1);
+    const joins =
+      before !== undefined &&
+      sameLayout(before.layout, run.layout) &&
+      before.rows % ROW_GROUP === 0;
+    if (joins) last?.push(run);
     else groups.push([run]);
   }
   return groups;

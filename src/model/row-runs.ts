@@ -2,6 +2,7 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import { commonLayout, convertPlanes } from "../formats/common-layout.ts";
 import type { TensorInfo } from "../formats/gguf-tensors.ts";
 import { planarBytes, planarLayout, type PlanarLayout } from "../formats/planar.ts";
+import { ROW_GROUP } from "../formats/row-groups.ts";
 import { type MatrixChunk, streamMatrix } from "../formats/stream.ts";
 
 /** A run of rows that share a layout, and how they are read. */
@@ -56,7 +57,12 @@ async function* tensorChunks(
   { signal, onBytes }: StreamOptions,
   maxBytes = CHUNK_BYTES,
 ): AsyncGenerator<MatrixChunk> {
-  for await (const chunk of streamMatrix(source, info, { maxBytes }, signal)) {
+  for await (const chunk of streamMatrix(
+    source,
+    info,
+    { maxBytes, rowMultiple: ROW_GROUP },
+    signal,
+  )) {
     yield chunk;
     onBytes(chunk.rowCount * rowBytes(info));
   }

@@ -24,7 +24,7 @@ test("the default model answers in the built page, from a sub-folder of a static
   expect(weights).toBeGreaterThan(80);
   expect(weights).toBeLessThan(110);
 
-  await page.getByRole("button", { name: "What is a ziggurat?" }).click();
+  await page.getByRole("button", { name: "What does a GPU do?" }).click();
   await page.getByLabel("Longest answer").fill("16");
   await page.getByRole("textbox", { name: "Your question" }).press("Enter");
   await turnIs(page, "writing");
@@ -39,7 +39,7 @@ test("the default model answers in the built page, from a sub-folder of a static
     )
     .toBe("done");
   const answer = await lastAnswer(page);
-  expect(answer.toLowerCase()).toContain("ziggurat");
+  expect(answer).toContain("GPU");
   // It streamed: states on the way are beginnings of the answer.
   for (const part of seen) expect(answer.startsWith(part)).toBe(true);
   expect(seen.size).toBeGreaterThan(2);

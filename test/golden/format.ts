@@ -77,6 +77,8 @@ export interface TinyGolden {
   /** GGUF tensor name to tensor type, e.g. "Q4_K". */
   readonly tensorTypes: Readonly<Record<string, string>>;
   readonly score: ScoreCase;
+  /** `score.logprobs` from the weights as the engine holds them: see `repacked.py`. */
+  readonly repackedLogprobs: readonly number[];
   readonly greedy: GreedyCase;
   /** Texts with their ids, for the tiny tokenizer. */
   readonly tokenizer: readonly { readonly text: string; readonly tokenIds: readonly number[] }[];

@@ -21,6 +21,7 @@ import tiny_vocab
 from golden_file import DATA, SEED, header, write_json
 from reference import greedy, load_model, logits_of, score, setup
 from reference_text import encode, load_tokenizer
+from repacked import repacked
 from tiny_file import write_gguf
 from tiny_shapes import SHAPES, Shape
 
@@ -112,6 +113,7 @@ def make(shape: Shape, llama_cpp: bool) -> None:
     if llama_cpp:
         check_llama_cpp(shape, path, ids, logits)
     scored = score(model, ids, PROMPT)
+    as_held = score(load_model(path, repacked), ids, PROMPT)["logprobs"]
     model.double()
     exact = score(model, ids, PROMPT)["logprobs"]
     noise = max(abs(a - b) for a, b in zip(exact, scored["logprobs"]))
@@ -122,6 +124,7 @@ def make(shape: Shape, llama_cpp: bool) -> None:
         f32NoiseMax=noise,
         tensorTypes=types,
         score={"name": name, "context": PROMPT, "tokenIds": ids, **scored},
+        repackedLogprobs=as_held,
         greedy={"name": name, "promptTokenIds": ids[:PROMPT], **result},
         tokenizer=[{"text": t, "tokenIds": encode(tokenizer, t)} for t in TEXTS],
     )

@@ -77,8 +77,11 @@ def config_of(meta: dict, tensors: dict):
     )
 
 
-def load_model(path: Path):
-    """The transformers model of a GGUF file, f32, with attention through sdpa."""
+def load_model(path: Path, change=lambda tensor, values: values):
+    """The transformers model of a GGUF file, f32, with attention through sdpa.
+
+    `change` may put other values in the place of a tensor's dequantised ones.
+    """
     reader = gguf.GGUFReader(path)
     meta = {k: f.contents() for k, f in reader.fields.items() if not k.startswith("GGUF.")}
     tensors = {t.name: t for t in reader.tensors}
@@ -88,6 +91,7 @@ def load_model(path: Path):
     missing = dict(model.named_parameters())
     for name, tensor in tensors.items():
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        values = change(tensor, values)
         part = name.split(".")[-2]
         if name == "rope_freqs.weight":
             model.model.rotary_emb.inv_freq /= torch.from_numpy(values)

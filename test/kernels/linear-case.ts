@@ -1,10 +1,12 @@
 import type { PlanarLayout } from "../../src/formats/planar.ts";
+import { groupedBytes, groupRows } from "../../src/formats/row-groups.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { createLinear, type Linear, type Matrix } from "../../src/model/linear.ts";
-import { defaultChoice, type LinearChoice, sameForAll } from "../../src/model/linear-choice.ts";
-import type { LinearForm, LinearVariant } from "../../src/model/linear-variants.ts";
-import { expectClose, seededRandom } from "../gpu.ts";
+import { defaultChoice } from "../../src/model/linear-choice.ts";
+import type { LinearForm, LinearVariant, MatvecVariant } from "../../src/model/linear-variants.ts";
+import { expectClose } from "../expect-close.ts";
+import { seededRandom } from "../random.ts";
 import { linearReference } from "../reference/matmul.ts";
 import { dequantise, type PlanarMatrix, randomPlanar } from "../reference/planar.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
@@ -31,22 +33,15 @@ export async function expectLinear(
   form: LinearForm,
   shapes: readonly LinearShape[],
 ): Promise<void> {
-  const choice = only(gpu, variant);
+  const usual = defaultChoice(gpu);
+  const choice = isMatvec(variant) ? { ...usual, matvec: variant } : { ...usual, matmul: variant };
   const tokens = isMatvec(variant) ? "one" : "many";
   const linear = await createLinear(gpu, [{ ...form, layouts: [layout], tokens }], { choice });
   for (const shape of shapes) await expectShape(gpu, linear, layout, form, shape);
 }
 
-function isMatvec(variant: LinearVariant): boolean {
+function isMatvec(variant: LinearVariant): variant is MatvecVariant {
   return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes";
-}
-
-/** The choice that uses one variant for every kind of weights. */
-export function only(gpu: GpuContext, variant: LinearVariant): LinearChoice {
-  const usual = defaultChoice(gpu);
-  return variant.kernel === "matvec_rows" || variant.kernel === "matvec_lanes"
-    ? sameForAll(variant, usual.matmul.q4)
-    : sameForAll(usual.matvec.q4, variant);
 }
 
 async function expectShape(
@@ -112,15 +107,17 @@ async function expectShape(
 /** Upload planar parts as the slices of one matrix. */
 export function uploadMatrix(gpu: GpuContext, parts: readonly PlanarMatrix[]): Matrix {
   let rowStart = 0;
-  const slices = parts.map(({ layout, rows, quants, scales }) => {
-    const buffer = storageBuffer(gpu, quants);
-    const slice = {
-      layout,
-      rowStart,
-      rows,
-      quants: buffer,
-      scales: scales.length > 0 ? storageBuffer(gpu, scales) : buffer,
+  const slices = parts.map((part) => {
+    const { layout, rows, cols } = part;
+    const { quantBytes, scaleBytes } = groupedBytes(layout, rows, cols);
+    const grouped = {
+      quants: new Uint32Array(quantBytes / 4),
+      scales: new Uint32Array(scaleBytes / 4),
     };
+    groupRows(layout, part, rows, cols, grouped);
+    const quants = storageBuffer(gpu, grouped.quants);
+    const scales = scaleBytes > 0 ? storageBuffer(gpu, grouped.scales) : quants;
+    const slice = { layout, rowStart, rows, quants, scales };
     rowStart += rows;
     return slice;
   });

@@ -46,10 +46,10 @@ function testLayoutsAndForms(variant: MatmulVariant): void {
 const usual = defaultChoice(gpu).matmul;
 
 describe("the adapter's own choice", () => {
-  for (const [kind, layout] of layouts) testForm(usual[layout.kind], kind, layout, { norm: true });
+  for (const [kind, layout] of layouts) testForm(usual, kind, layout, { norm: true });
   for (const form of FORMS) {
-    testForm(usual.q4, "q4", q4, form);
-    testForm(usual.q8, "q8", q8, form);
+    testForm(usual, "q4", q4, form);
+    testForm(usual, "q8", q8, form);
   }
 });
 

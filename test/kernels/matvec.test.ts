@@ -46,10 +46,10 @@ function testLayoutsAndForms(variant: MatvecVariant): void {
 const usual = defaultChoice(gpu).matvec;
 
 describe("the adapter's own choice", () => {
-  for (const [kind, layout] of layouts) testForm(usual[layout.kind], kind, layout, { norm: true });
+  for (const [kind, layout] of layouts) testForm(usual, kind, layout, { norm: true });
   for (const form of FORMS) {
-    testForm(usual.q4, "q4", q4, form);
-    testForm(usual.q8, "q8", q8, form);
+    testForm(usual, "q4", q4, form);
+    testForm(usual, "q8", q8, form);
   }
 });
 
@@ -70,20 +70,18 @@ describe.runIf(broadcast > 0)("matvec_rows, x broadcast", () => {
 });
 
 describe("matvec_lanes, sums in workgroup memory", () => {
-  testLayoutsAndForms({
-    kernel: "matvec_lanes",
-    rows: 2,
-    lanes: 32,
-    subgroups: false,
-    workgroupSize: 128,
-  });
+  testLayoutsAndForms({ kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups: false });
 });
 
 describe.runIf(subgroups)("matvec_lanes, sums by shuffles", () => {
-  const lanes = gpu.info.subgroupMinSize ?? 4;
-  const variant = { kernel: "matvec_lanes", lanes, subgroups, workgroupSize: 64 } as const;
-  testLayoutsAndForms({ ...variant, rows: 2 });
-  testForm({ ...variant, rows: 4 }, "q4, 4 rows", q4, { norm: true, gated: true });
+  testLayoutsAndForms({ kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups });
+  for (const [groups, lanes] of [
+    [1, 8],
+    [4, 32],
+  ] as const) {
+    const variant = { kernel: "matvec_lanes", groups, lanes, subgroups } as const;
+    testForm(variant, `q4, ${groups} groups, ${lanes} lanes`, q4, { norm: true, gated: true });
+  }
 });
 
 describe("more workgroups than one dimension of the grid holds", () => {
@@ -93,7 +91,7 @@ describe("more workgroups than one dimension of the grid holds", () => {
     await expectLinear(gpu, variant, q4, {}, [{ ...shape, rows: 65_536 + 3 }]);
   });
   test("matvec_lanes", async () => {
-    const lanes = { kernel: "matvec_lanes", lanes: 4, subgroups: false, workgroupSize: 4 } as const;
-    await expectLinear(gpu, { ...lanes, rows: 2 }, q4, {}, [{ ...shape, rows: 131_072 + 5 }]);
+    const variant = { kernel: "matvec_lanes", groups: 1, lanes: 4, subgroups: false } as const;
+    await expectLinear(gpu, variant, q4, {}, [{ ...shape, rows: 524_288 + 5 }]);
   });
 });

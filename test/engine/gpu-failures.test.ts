@@ -1,0 +1,213 @@
+import { describe, expect, test } from "vitest";
+import {
+  DeviceLostError,
+  type Engine,
+  GpuOutOfMemoryError,
+  bufferSource,
+  loadEngine,
+} from "../../src/index.ts";
+import { type FaultyGpu, faultyGpu } from "./faulty-gpu.ts";
+import { digits, tinyFile } from "./tiny-models.ts";
+
+async function open(): Promise<{ faulty: FaultyGpu; engine: Engine }> {
+  const faulty = faultyGpu();
+  const source = bufferSource(tinyFile("tiny-flow"), "tiny.gguf");
+  return { faulty, engine: await loadEngine(source, { gpu: faulty.gpu }) };
+}
+
+const greedy = async (engine: Engine): Promise<readonly number[]> =>
+  (await engine.generate("Hello", { maxTokens: 20 }).result).tokenIds;
+
+/** The error of a promise that must fail. */
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.fail("it should have failed"),
+    (error: unknown) => error,
+  );
+}
+
+describe("memory runs out", () => {
+  const file = tinyFile("tiny-flow");
+
+  test("while a model is loaded: a typed error, and nothing stays", async () => {
+    const whole = (await open()).faulty.liveBytes();
+    for (const share of [0, 0.01, 0.3, 0.7, 0.95, 0.999]) {
+      const faulty = faultyGpu();
+      faulty.limitBytes(Math.floor(whole * share));
+      const error = await failure(loadEngine(bufferSource(file, "tiny.gguf"), { gpu: faulty.gpu }));
+      expect(error).toBeInstanceOf(GpuOutOfMemoryError);
+      expect(error).toMatchObject({ label: "weights of tiny.gguf", allocatedBytes: 0 });
+      expect((error as GpuOutOfMemoryError).message).toContain(String(file.length));
+      expect(faulty.liveBytes()).toBe(0);
+    }
+  });
+
+  /** Lets a call run with ever more memory until it works; each failure must leave the engine as it was. */
+  async function squeeze(
+    { faulty, engine }: { faulty: FaultyGpu; engine: Engine },
+    call: () => Promise<unknown>,
+    stepBytes: number,
+  ): Promise<GpuOutOfMemoryError[]> {
+    const failures: GpuOutOfMemoryError[] = [];
+    const expected = await greedy(engine);
+    await engine.generate("Hello", { signal: AbortSignal.abort() }).result.catch(() => {});
+    for (let room = 0; ; room += stepBytes) {
+      const before = engine.memory();
+      faulty.limitBytes(faulty.liveBytes() - before.kv.allocated + room);
+      const outcome = await call().catch((error: unknown) => error);
+      faulty.limitBytes(Infinity);
+      if (!(outcome instanceof Error)) return failures;
+      expect(outcome).toBeInstanceOf(GpuOutOfMemoryError);
+      failures.push(outcome as GpuOutOfMemoryError);
+      const { activations, staging, uniforms, weights } = engine.memory();
+      expect({ activations, staging, uniforms, weights }).toEqual({
+        activations: before.activations,
+        staging: before.staging,
+        uniforms: before.uniforms,
+        weights: before.weights,
+      });
+      expect(engine.memory().total).toBe(faulty.liveBytes());
+      expect(await greedy(engine)).toEqual(expected);
+    }
+  }
+
+  test("in a prefill: cache, hidden states, params", async () => {
+    const opened = await open();
+    const call = (): Promise<unknown> =>
+      opened.engine.generate(digits(600), { maxTokens: 1 }).result;
+    const failures = await squeeze(opened, call, 128 * 1024);
+    const labels = [...new Set(failures.map(({ label }) => label))];
+    expect(labels).toEqual(["cache rows of 600 tokens", "hidden states of 600 tokens"]);
+    expect(failures[0]).toMatchObject({ bytes: 2 * 4 * 2 * 768 * 64 + 128 });
+    await opened.engine.destroy();
+  });
+
+  test("for the buffers of sampling", async () => {
+    const { faulty, engine } = await open();
+    const expected = await greedy(engine);
+    const sampled = { temperature: 1, seed: 1, maxTokens: 5 };
+    await greedy(engine);
+    faulty.limitBytes(faulty.liveBytes());
+    const error = await failure(engine.generate("Hello", sampled).result);
+    expect(error).toMatchObject({ name: "GpuOutOfMemoryError" });
+    faulty.limitBytes(Infinity);
+    expect((await engine.generate("Hello", sampled).result).tokenIds).toHaveLength(5);
+    expect(await greedy(engine)).toEqual(expected);
+    await engine.destroy();
+    expect(faulty.liveBytes()).toBe(0);
+  });
+
+  test("in a score", async () => {
+    const opened = await open();
+    const call = (): Promise<unknown> => opened.engine.score(digits(600), { contextTokens: 40 });
+    const failures = await squeeze(opened, call, 48 * 1024);
+    const labels = [...new Set(failures.map(({ label }) => label))];
+    expect(labels).toEqual([
+      "logits to score",
+      "cache rows of 40 tokens",
+      "hidden states of 40 tokens",
+      "cache rows of 599 tokens",
+      "hidden states of 559 tokens",
+    ]);
+    await opened.engine.destroy();
+  });
+
+  test("while an answer grows: what came stays valid, and the engine usable", async () => {
+    const { faulty, engine } = await open();
+    const whole = await engine.generate("Hello", { maxTokens: 400 }).result;
+    const expected = await greedy(engine);
+    let limited = false;
+    const received: number[] = [];
+    const read = async (): Promise<void> => {
+      for await (const { tokenIds } of engine.generate("Hello", { maxTokens: 400 })) {
+        received.push(...tokenIds);
+        if (!limited) faulty.limitBytes(faulty.liveBytes() + 100_000);
+        limited = true;
+      }
+    };
+    const error = await failure(read());
+    expect(error).toBeInstanceOf(GpuOutOfMemoryError);
+    expect(error).toMatchObject({ label: "cache rows of 257 tokens" });
+    expect(received.length).toBeGreaterThan(240);
+    expect(whole.tokenIds.slice(0, received.length)).toEqual(received);
+    expect(engine.memory().total).toBe(faulty.liveBytes());
+    faulty.limitBytes(Infinity);
+    expect(await greedy(engine)).toEqual(expected);
+    const again = await engine.generate("Hello", { maxTokens: 400 }).result;
+    expect(again.tokenIds).toEqual(whole.tokenIds);
+    await engine.destroy();
+    expect(faulty.liveBytes()).toBe(0);
+  });
+});
+
+describe("the device is lost", () => {
+  /** Every call fails with the reason from now on, and `destroy` still works. */
+  async function expectDead(engine: Engine): Promise<void> {
+    const lost = {
+      name: "DeviceLostError",
+      message: expect.stringContaining("the driver crashed"),
+    };
+    await expect(engine.generate("Hello").result).rejects.toMatchObject(lost);
+    await expect(engine.score("Hello you", { contextTokens: 1 })).rejects.toMatchObject(lost);
+    await engine.destroy();
+    expect(engine.memory().total).toBe(0);
+  }
+
+  test("while nothing runs", async () => {
+    const { faulty, engine } = await open();
+    faulty.lose();
+    await Promise.resolve();
+    await expectDead(engine);
+  });
+
+  test.each([1, 6, 12])("in a prefill, at step %i of 12", async (step) => {
+    const { faulty, engine } = await open();
+    let steps = 0;
+    const onPrefill = (): void => {
+      if (++steps === step) faulty.lose();
+    };
+    const error = await failure(engine.generate(digits(700), { onPrefill }).result);
+    expect(error).toBeInstanceOf(DeviceLostError);
+    await expectDead(engine);
+  });
+
+  test.each([1, 4, 12])("while an answer streams, after piece %i", async (count) => {
+    const { faulty, engine } = await open();
+    const generation = engine.generate("Hello", { maxTokens: 400 });
+    let pieces = 0;
+    const read = async (): Promise<void> => {
+      for await (const piece of generation) {
+        expect(piece.tokenIds.length).toBeGreaterThan(0);
+        if (++pieces === count) faulty.lose();
+      }
+    };
+    expect(await failure(read())).toBeInstanceOf(DeviceLostError);
+    expect(await failure(generation.result)).toBeInstanceOf(DeviceLostError);
+    await expectDead(engine);
+  });
+
+  test("in a score", async () => {
+    const { faulty, engine } = await open();
+    let steps = 0;
+    const onPrefill = (): void => {
+      if (++steps === 3) faulty.lose();
+    };
+    const score = engine.score(digits(700), { contextTokens: 300, onPrefill });
+    expect(await failure(score)).toBeInstanceOf(DeviceLostError);
+    await expectDead(engine);
+  });
+
+  test("while a model is loaded", async () => {
+    for (const share of [0, 0.5, 0.95]) {
+      const faulty = faultyGpu();
+      const load = loadEngine(bufferSource(tinyFile("tiny-flow"), "tiny.gguf"), {
+        gpu: faulty.gpu,
+        onProgress({ stage, loadedBytes, totalBytes }) {
+          if (stage === "weights" && loadedBytes >= share * totalBytes) faulty.lose();
+        },
+      });
+      expect(await failure(load)).toBeInstanceOf(DeviceLostError);
+      expect(faulty.liveBytes()).toBe(0);
+    }
+  });
+});
