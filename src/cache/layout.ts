@@ -78,8 +78,8 @@ export interface ScratchBytes {
   readonly scores: number;
   /** Smoothed scores, where the policy smooths: the same size. */
   readonly pooled: number;
-  /** Rows that each head keeps: `[numKvHeads]` u32. */
-  readonly headRows: number;
+  /** (offset, length, rows kept, first new row) of each head: `[numKvHeads]` of four u32. */
+  readonly heads: number;
   /** Selected candidates of all heads, u32. */
   readonly kept: number;
 }
@@ -108,7 +108,7 @@ export function scratchBytes(shape: KvShape, input: ScratchInput): ScratchBytes 
     stats: Math.max(windowSize, 1) * shape.numHeads * 8,
     scores,
     pooled: pools ? scores : 0,
-    headRows: shape.numKvHeads * 4,
+    heads: shape.numKvHeads * 16,
     kept: layerRows * 4,
   };
 }
@@ -119,12 +119,12 @@ export const NO_SCRATCH: ScratchBytes = {
   stats: 0,
   scores: 0,
   pooled: 0,
-  headRows: 0,
+  heads: 0,
   kept: 0,
 };
 
 /** Bytes of all scratch buffers together. */
 export function totalScratchBytes(scratch: ScratchBytes): number {
-  const { stagedKeys, stats, scores, pooled, headRows, kept } = scratch;
-  return 2 * stagedKeys + stats + scores + pooled + headRows + kept;
+  const { stagedKeys, stats, scores, pooled, heads, kept } = scratch;
+  return 2 * stagedKeys + stats + scores + pooled + heads + kept;
 }

@@ -63,7 +63,7 @@ export class Conversation {
    * answer was changed, or goes on, its rows stay up to there.
    */
   find(given: Uint32Array<ArrayBuffer>): Reuse {
-    const tokenIds = this.#respell(given) ?? given;
+    const tokenIds = this.#respell(given);
     const total = tokenIds.length;
     const differs = this.#seen.findIndex((id, i) => tokenIds[i] !== id);
     const common = differs < 0 ? this.#seen.length : differs;
@@ -168,31 +168,34 @@ export class Conversation {
   }
 
   /**
-   * An answer may be spelled with other tokens when its text is encoded again. So where the prompt
-   * goes another way than what was seen, but the bytes are the same: the tokens seen, the answer's
-   * last one, and what comes after them in the prompt. Undefined where the text differs.
+   * A prompt in the tokens that were seen, as far as its text is the same: answers may be spelled
+   * with other tokens when their text is encoded again.
    */
-  #respell(tokenIds: Uint32Array): Uint32Array<ArrayBuffer> | undefined {
-    const all = [...this.#seen, ...this.#unread];
-    const from = all.findIndex((id, i) => tokenIds[i] !== id);
-    if (from < 0 || from >= this.#seen.length) return undefined;
-    const wanted = this.#bytes(all.slice(from));
-    if (wanted === undefined) return undefined;
-    let [at, end] = [0, from];
-    while (at < wanted.length) {
-      const id = tokenIds[end++];
-      const bytes = id === undefined ? undefined : this.#bytes([id]);
-      if (bytes === undefined || !bytes.every((byte, i) => wanted[at + i] === byte)) {
-        return undefined;
-      }
-      at += bytes.length;
+  #respell(given: Uint32Array): Uint32Array<ArrayBuffer> {
+    const known = [...this.#seen, ...this.#unread];
+    let [i, j] = [0, 0];
+    while (i < known.length) {
+      const next = known[i] === given[j] ? [i + 1, j + 1] : this.#skipText(known, i, given, j);
+      if (next === undefined) break;
+      [i, j] = next as [number, number];
     }
-    return Uint32Array.from([...all, ...tokenIds.subarray(end)]);
+    return Uint32Array.from([...known.slice(0, i), ...given.subarray(j)]);
   }
 
-  /** The bytes of text tokens; undefined where a control token is among them. */
-  #bytes(ids: readonly number[]): number[] | undefined {
-    if (ids.some((id) => this.#tokenizer.isControl(id))) return undefined;
-    return ids.flatMap((id) => [...this.#tokenizer.tokenBytes(id)]);
+  /** The ends of the shortest runs of text tokens from `i` and `j` on that have the same bytes. */
+  #skipText(
+    known: readonly number[],
+    i: number,
+    given: Uint32Array,
+    j: number,
+  ): readonly [number, number] | undefined {
+    const [a, b]: [number[], number[]] = [[], []];
+    do {
+      const isBehind = a.length <= b.length;
+      const id = isBehind ? known[i++] : given[j++];
+      if (id === undefined || this.#tokenizer.isControl(id)) return undefined;
+      (isBehind ? a : b).push(...this.#tokenizer.tokenBytes(id));
+    } while (a.length !== b.length);
+    return a.every((byte, at) => byte === b[at]) ? [i, j] : undefined;
   }
 }

@@ -1,3 +1,10 @@
+import { createCache } from "../cache/create-cache.ts";
+import { compressedFixedBytes } from "../cache/layout.ts";
+import {
+  type CacheOptions,
+  type ResolvedCacheOptions,
+  resolveCacheOptions,
+} from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -30,7 +37,7 @@ export class LocalEngine implements Engine {
   readonly #tokenizer: Tokenizer;
   readonly #decoder: Decoder;
   readonly #loop: DecodeLoop;
-  readonly #conversation: Conversation;
+  #conversation: Conversation;
   readonly #destroyed = new AbortController();
   /** Ends the call that runs, and settles when it has let go of the GPU. */
   #stopRunning: (() => Promise<unknown>) | undefined;
@@ -102,6 +109,39 @@ export class LocalEngine implements Engine {
     } finally {
       this.#stopRunning = undefined;
     }
+  }
+
+  async setCache(options: CacheOptions): Promise<void> {
+    this.#destroyed.signal.throwIfAborted();
+    this.#checkIdle();
+    const { cache, config } = this.#runtime;
+    const { kvDtype } = cache.options;
+    const resolved = resolveCacheOptions({ kvDtype, ...options }, config.numLayers);
+    if (resolved.kvDtype !== kvDtype) {
+      const rule = `"${kvDtype}", as loaded: attention is compiled for it; load the model again`;
+      throw new InvalidOptionError("kvDtype", resolved.kvDtype, rule);
+    }
+    const result = this.#replaceCache(resolved);
+    this.#stopRunning = () => result;
+    try {
+      await result;
+    } finally {
+      this.#stopRunning = undefined;
+    }
+  }
+
+  /** The old cache is let go only when there is a new one. */
+  async #replaceCache(options: ResolvedCacheOptions): Promise<void> {
+    const { gpu, cache: old } = this.#runtime;
+    const bytes = compressedFixedBytes(old.shape, options.windowSize);
+    const cache = await gpu.allocating("an empty cache", bytes, () =>
+      createCache(gpu, old.shape, options),
+    );
+    this.#conversation.forget();
+    old.destroy();
+    this.#runtime.cache = cache;
+    this.#conversation = new Conversation(cache, this.#tokenizer);
+    gpu.buffers.resetPeak();
   }
 
   memory(): MemoryReport {

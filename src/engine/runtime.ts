@@ -24,7 +24,8 @@ export interface Runtime {
   readonly embed: Embed;
   readonly attention: Attention;
   readonly sampler: Sampler;
-  readonly cache: KvCache;
+  /** `LocalEngine.setCache` puts another one in its place. */
+  cache: KvCache;
   /** `u32[16]`: token, position, step, done (shaders/shared/state.wgsl). */
   readonly state: GPUBuffer;
   /** Most tokens whose hidden states fit: a longer prompt is read in several passes. */

@@ -193,6 +193,13 @@ export interface Engine {
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
+  /**
+   * Compress the cache in another way from now on. What it holds is dropped, so that the next call
+   * reads its whole prompt, and the peaks of `memory()` start again.
+   * @throws InvalidOptionError, also for another `kvDtype` than the engine was loaded with (which is
+   * the default here); GpuOutOfMemoryError. The cache is as it was before when this throws.
+   */
+  setCache(options: CacheOptions): Promise<void>;
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
   keptPositions(): Promise<number[][][]>;

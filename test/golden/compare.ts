@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { KvDtype } from "../../src/cache/kv-cache.ts";
+import type { KvDtype } from "../../src/cache/layout.ts";
 import type { GreedyCase, ScoreCase } from "./format.ts";
 
 /** How far log-probabilities may be from the reference, in nats. */

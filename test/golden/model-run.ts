@@ -1,5 +1,6 @@
 import { afterAll } from "vitest";
-import type { KvDtype } from "../../src/cache/kv-cache.ts";
+import type { KvDtype } from "../../src/cache/layout.ts";
+import { resolveCacheOptions } from "../../src/cache/options.ts";
 import { openFileSource } from "../../src/cli/file-source.ts";
 import { DecodeLoop } from "../../src/engine/decode-loop.ts";
 import { Decoder } from "../../src/engine/decoder.ts";
@@ -49,7 +50,8 @@ export class ModelRun {
     try {
       const file = await readGguf(source);
       const config = readModelConfig(file);
-      const runtime = await createRuntime(gpu, source, file, config, { kvDtype, onBytes() {} });
+      const cache = resolveCacheOptions({ kvDtype }, config.numLayers);
+      const runtime = await createRuntime(gpu, source, file, config, { cache, onBytes() {} });
       return new ModelRun(runtime);
     } finally {
       await source.close();
@@ -71,18 +73,24 @@ export class ModelRun {
     const blocks =
       scored.length > 0 ? await LogprobBlocks.create(runtime, Uint32Array.from(scored)) : undefined;
     this.#decoder.begin(context, stopTokenIds);
-    await prefill(runtime, Uint32Array.from(context), async (end) => {
-      const start = context.length - 1;
-      this.#decoder.recordFirst(end.recorder, end.hidden, start, greedy);
-      await end.submit();
-      await blocks?.add(end, { start, tokens: 1 }, 0);
-    });
+    const options = { promptTokens: context.length, evict: true };
+    await prefill(
+      runtime,
+      Uint32Array.from(context),
+      async (end) => {
+        const start = context.length - 1;
+        this.#decoder.recordFirst(end.recorder, end.hidden, start, greedy);
+        await end.submit();
+        await blocks?.add(end, { start, tokens: 1 }, 0);
+      },
+      options,
+    );
     const tokenIds = greedySteps > 0 ? await this.#decode(greedySteps, stopTokenIds) : [];
-    cache.truncate(context.length);
+    cache.settle(context.length);
     const rest = Uint32Array.from(scored.slice(0, -1));
     if (blocks !== undefined && rest.length > 0) {
       const rows = { start: 0, tokens: rest.length };
-      await prefill(runtime, rest, (end) => blocks.add(end, rows, 1));
+      await prefill(runtime, rest, (end) => blocks.add(end, rows, 1), options);
     }
     const logprobs = (await blocks?.read()) ?? [];
     blocks?.destroy();

@@ -1,4 +1,4 @@
-import type { KvDtype } from "../../src/cache/kv-cache.ts";
+import type { KvDtype } from "../../src/cache/layout.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Attention } from "../../src/model/attention.ts";

@@ -141,6 +141,14 @@ describe.each([true, false])("where rows are evicted: %s", (evicts) => {
     expect(found("<u>hi<a>xA<u>more<a>")).toMatch(/^<u>hi<a>x?\|/);
   });
 
+  test("answers of all turns may be spelled otherwise, also before a change", async () => {
+    await call("<u>hi<a>", "xABy");
+    await call("<u>hi<a>x&y<u>more<a>", "AB.", false);
+    expect(found("<u>hi<a>x&y<u>more<a>&.<u>!<a>")).toBe("<u>hi<a>xABy<u>more<a>AB|.<u>!<a>");
+    expect(found("<u>hi<a>x&y<u>most<a>")).toBe("<u>hi<a>xABy|<u>most<a>");
+    expect(found("<u>hi<a>x&y<u>more<a>")).toBe("<u>hi<a>xABy<u>more<a>|");
+  });
+
   test("an answer's last token that was not read is read with what comes next", async () => {
     await call("<u>hi<a>", "hello", false);
     expect(found("<u>hi<a>hello<u>more<a>")).toBe("<u>hi<a>hell|o<u>more<a>");

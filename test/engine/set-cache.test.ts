@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { type CacheOptions, type Engine, InvalidOptionError } from "../../src/index.ts";
+import { openTiny } from "./tiny-models.ts";
+
+const PROMPT = "The keeper of the weir wrote down the height of the water every morning. ".repeat(
+  6,
+);
+const SNAPKV: CacheOptions = { policy: "snapkv", budget: "25%" };
+
+const engine = await openTiny("tiny-flow");
+
+/** Tokens of an answer, and the bytes and rows that its cache came to. */
+async function answer(on: Engine): Promise<object> {
+  const { tokenIds, usage, cache, memory } = await on.generate(PROMPT, { maxTokens: 24 }).result;
+  return { tokenIds, usage, cache, kv: memory.kv };
+}
+
+test("an engine whose cache was set answers as one that was loaded so", async () => {
+  const empty = engine.memory().total;
+  const full = await answer(engine);
+  for (const options of [SNAPKV, { policy: "streaming-llm", budget: 40 } as const]) {
+    await engine.setCache(options);
+    const loaded = await openTiny("tiny-flow", { cache: options });
+    expect(await answer(engine)).toEqual(await answer(loaded));
+  }
+  await engine.setCache({});
+  expect(engine.memory().total).toBe(empty);
+  expect(engine.memory().kv.peak).toBe(engine.memory().kv.allocated);
+  expect(await answer(engine)).toEqual(full);
+});
+
+test("what is refused leaves the cache as it was", async () => {
+  await engine.setCache(SNAPKV);
+  await answer(engine);
+  const before = engine.memory();
+  await expect(engine.setCache({ policy: "snapkv", budget: 0 })).rejects.toThrow(
+    InvalidOptionError,
+  );
+  await expect(engine.setCache({ kvDtype: "f32" })).rejects.toThrow(/"f16", as loaded/);
+  expect(engine.memory()).toEqual(before);
+});
+
+test("a call that runs is not disturbed", async () => {
+  await engine.setCache({});
+  const answering = engine.generate(PROMPT, { maxTokens: 8 });
+  const { result } = answering;
+  await expect(engine.setCache(SNAPKV)).rejects.toThrow(/second call/);
+  expect((await result).cache.policy).toBe("full");
+  const switching = engine.setCache(SNAPKV);
+  await expect(engine.generate(PROMPT).result).rejects.toThrow(/second call/);
+  await switching;
+  expect(engine.memory().kv.layers[0]?.capacity).toBe(0);
+});
