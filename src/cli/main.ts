@@ -19,7 +19,8 @@ const HELP = `ziggurat: language models on WebGPU, with a compressed KV cache
       [--min-p P] [--repetition-penalty R] [--seed N] [--kv-dtype f16|f32]
   ziggurat score --model M --text-file F --context N [--json] [--kv-dtype f16|f32]
   ziggurat inspect --model M [--json]
-  ziggurat bench [--model M] [--shape smollm2-135m|llama-1b|llama-8b] [--json F]
+  ziggurat bench [--model M | --shape smollm2-135m|llama-1b|llama-8b [--layers N]]
+      [--prompt-tokens N,...] [--new-tokens N] [--runs N] [--kv-dtype f16|f32] [--json F]
 
 M is the path of a GGUF file, a URL, or a hub id such as owner/repository/file.gguf.
 --raw skips the chat template. Exit codes: 0 done, 1 failed, 2 wrong usage.
