@@ -12,6 +12,9 @@ export interface AnswerFigures {
   readonly wroteTokensPerSecond?: number;
 }
 
+/** Tokens come in groups: over fewer than these a rate says more about the groups than about the speed. */
+const RATED_TOKENS = 8;
+
 /** Measures an answer while it is made; at its end the engine's own timings replace this. */
 export interface AnswerClock {
   prefilled(progress: PrefillProgress, now: number): AnswerFigures;
@@ -45,7 +48,8 @@ export function startAnswerClock(start: number): AnswerClock {
       }
       const seconds = (now - firstPieceAt) / 1000;
       // The first piece waited for the prompt: its tokens would flatter or spoil the rate.
-      const rate = seconds > 0 ? (tokens - firstPieceTokens) / seconds : undefined;
+      const rated = tokens - firstPieceTokens;
+      const rate = rated >= RATED_TOKENS && seconds > 0 ? rated / seconds : undefined;
       figures = { ...figures, wroteTokens: tokens, ...defined("wroteTokensPerSecond", rate) };
       return figures;
     },
@@ -61,8 +65,10 @@ export function finalFigures({ timings, tokenIds }: GenerateResult): AnswerFigur
     readTokensPerSecond: prefillTokensPerSecond,
     firstTokenMs: timings.timeToFirstTokenMs,
     wroteTokens: tokenIds.length,
-    // The first token belongs to the prefill: an answer of one has no rate.
-    ...defined("wroteTokensPerSecond", decodeTokens > 0 ? decodeTokensPerSecond : undefined),
+    ...defined(
+      "wroteTokensPerSecond",
+      decodeTokens >= RATED_TOKENS ? decodeTokensPerSecond : undefined,
+    ),
   };
 }
 

@@ -4,9 +4,21 @@ import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
 import { openModel } from "./model.ts";
 
+/** Run `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupted = new AbortController();
+  const onInterrupt = (): void => interrupted.abort(new DOMException("interrupted", "AbortError"));
+  process.once("SIGINT", onInterrupt);
+  try {
+    return await work(interrupted.signal);
+  } finally {
+    process.removeListener("SIGINT", onInterrupt);
+  }
+}
+
 /**
  * Load the model that `--model` names, run `work`, and free the GPU. Ctrl-C aborts the work, so
- * that the GPU is left in order; a second one ends the process.
+ * that the GPU is left in order.
  */
 export async function withEngine<T>(
   args: Args,
@@ -14,17 +26,14 @@ export async function withEngine<T>(
 ): Promise<T> {
   const cache = cacheOptions(args);
   const source = await openModel(args.required("model"));
-  const interrupted = new AbortController();
-  const onInterrupt = (): void => interrupted.abort(new DOMException("interrupted", "AbortError"));
-  process.once("SIGINT", onInterrupt);
-  const { signal } = interrupted;
-  const engine = await loadEngine(source, { gpu: await openDawn(), cache, signal });
-  try {
-    return await work(engine, signal);
-  } finally {
-    process.removeListener("SIGINT", onInterrupt);
-    await engine.destroy();
-  }
+  return interruptible(async (signal) => {
+    const engine = await loadEngine(source, { gpu: await openDawn(), cache, signal });
+    try {
+      return await work(engine, signal);
+    } finally {
+      await engine.destroy();
+    }
+  });
 }
 
 /** A cache report, with the kept positions of the first `tokens` tokens where `--kept` asks. */

@@ -19,7 +19,8 @@ const HELP = `ziggurat: language models on WebGPU, with a compressed KV cache
       [--min-p P] [--repetition-penalty R] [--seed N] [cache options]
   ziggurat score --model M --text-file F --context N [--json] [cache options]
   ziggurat inspect --model M [--json]
-  ziggurat bench [--model M] [--shape smollm2-135m|llama-1b|llama-8b] [--json F]
+  ziggurat bench [--model M | --shape smollm2-135m|llama-1b|llama-8b [--layers N]]
+      [--prompt-tokens N,...] [--new-tokens N] [--runs N] [--kv-dtype f16|f32] [--json F]
 
 Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
   --budget 256|12%|24MB  --layer-budgets A,B,…  --window N  --beta B  --pool avg:5|max:7

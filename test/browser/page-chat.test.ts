@@ -76,35 +76,14 @@ test("a question asked before there is a model loads it and is then answered", a
   const watched = await openWatched(site, { prepare: serveTinyAsDefault });
   const { page } = watched;
   await page.getByRole("button", { name: /^Load / }).waitFor();
-  await page.getByLabel("Longest answer").fill("3");
+  await page.getByLabel("Longest answer").fill("24");
   await ask(page, "Hello");
   await turnIs(page, "done");
   expect(await page.locator(".figure-wrote dd").innerText()).toMatch(
-    /^3\stokens · [\d.]+\stokens\/s$/,
+    /^24\stokens · [\d.,]+\stokens\/s$/,
   );
   expect(await page.locator(".figure-first dd").innerText()).toMatch(/^[\d.]+\ss$/);
   expect(await page.locator(".turn-status").textContent()).toContain("longest answer");
-  await watched.close();
-});
-
-test("a long prompt shows how far it is read, and can be stopped there", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await loadTiny(page);
-  await ask(page, "The terraces rise. ".repeat(220));
-  const read = page.locator(".figure-read dd");
-  await expect.poll(() => read.innerText()).toMatch(/^[\d,]+ of [\d,]+\stokens/);
-  await expect.poll(() => read.innerText()).toMatch(/[\d.]+\stokens\/s · .+ left$/);
-  expect(await page.getByRole("progressbar", { name: "Reading" }).isVisible()).toBe(true);
-  await page.getByRole("button", { name: "Stop" }).click();
-  await turnIs(page, "stopped");
-  expect(await page.locator(".turn-status").textContent()).toBe("Stopped before the first word.");
-
-  await page.getByRole("button", { name: "Answer again" }).click();
-  await turnIs(page, "writing");
-  await page.keyboard.press("Escape");
-  await turnIs(page, "stopped");
-  expect((await lastAnswer(page)).length).toBeGreaterThan(0);
   await watched.close();
 });
 
@@ -135,7 +114,7 @@ describe("with a model loaded", () => {
         }),
       );
     const before = await places();
-    await page.getByLabel("Longest answer").fill("40");
+    await page.getByLabel("Longest answer").fill("200");
     await ask(page, "Hello");
     await turnIs(page, "writing");
     expect(await places()).toEqual(before);
@@ -184,36 +163,52 @@ describe("with a model loaded", () => {
       .poll(() => page.locator("#announcer").textContent())
       .toMatch(/^Answer complete, 2/);
   });
-});
 
-test.each(["light", "dark"] as const)(
-  "fits 320 pixels in every state (%s)",
-  async (colorScheme) => {
-    const watched = await openWatched(site, { viewport: { width: 320, height: 640 }, colorScheme });
-    const { page } = watched;
-    const expectFit = async (): Promise<void> => {
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
-    };
-    await page.getByRole("button", { name: /^Load / }).waitFor();
-    await expectFit();
-    await loadTiny(page);
-    await expectFit();
-    await ask(page, `What is ${"averyveryverylongword".repeat(5)}?`);
-    await turnIs(page, "writing");
-    await expectFit();
+  test("a long prompt shows how far it is read, and can be stopped there", async () => {
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await page.getByLabel("Longest answer").fill("");
+    await ask(page, "The terraces rise. ".repeat(220));
+    const read = page.locator(".figure-read dd");
+    await expect.poll(() => read.innerText()).toMatch(/^[\d,]+ of [\d,]+\stokens/);
+    await expect.poll(() => read.innerText()).toMatch(/[\d.]+\stokens\/s · .+ left$/);
+    expect(await page.getByRole("progressbar", { name: "Reading" }).isVisible()).toBe(true);
     await page.getByRole("button", { name: "Stop" }).click();
     await turnIs(page, "stopped");
-    await expectFit();
+    expect(await page.locator(".turn-status").textContent()).toBe("Stopped before the first word.");
 
-    const meter = page.getByRole("button", { name: /^GPU / });
-    const panel = page.getByRole("complementary", { name: "Model and GPU memory" });
-    expect(await panel.isVisible()).toBe(false);
-    await meter.click();
-    expect(await panel.isVisible()).toBe(true);
-    await expectFit();
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await turnIs(page, "writing");
     await page.keyboard.press("Escape");
-    expect(await panel.isVisible()).toBe(false);
-    expect(await meter.getAttribute("aria-expanded")).toBe("false");
-    await watched.close();
-  },
-);
+    await turnIs(page, "stopped");
+    expect((await lastAnswer(page)).length).toBeGreaterThan(0);
+  });
+});
+
+test("fits 320 pixels in every state, with the panel as a sheet", async () => {
+  const watched = await openWatched(site, { viewport: { width: 320, height: 640 } });
+  const { page } = watched;
+  const expectFit = async (): Promise<void> => {
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  };
+  await page.getByRole("button", { name: /^Load / }).waitFor();
+  await expectFit();
+  await loadTiny(page);
+  await expectFit();
+  await ask(page, `What is ${"averyveryverylongword".repeat(5)}?`);
+  await turnIs(page, "writing");
+  await expectFit();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await turnIs(page, "stopped");
+  await expectFit();
+
+  const meter = page.getByRole("button", { name: /^GPU / });
+  const panel = page.getByRole("complementary", { name: "Model and GPU memory" });
+  expect(await panel.isVisible()).toBe(false);
+  await meter.click();
+  expect(await panel.isVisible()).toBe(true);
+  await expectFit();
+  await page.keyboard.press("Escape");
+  expect(await panel.isVisible()).toBe(false);
+  expect(await meter.getAttribute("aria-expanded")).toBe("false");
+  await watched.close();
+});

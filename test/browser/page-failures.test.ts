@@ -1,5 +1,5 @@
-import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Locator, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ask,
   type BuiltSite,
@@ -10,6 +10,7 @@ import {
   serveTinyAsDefault,
   tinyModelPath,
   turnIs,
+  type WatchedPage,
 } from "./site.ts";
 
 let site: BuiltSite;
@@ -26,42 +27,73 @@ const noModel = {
   buffer: Buffer.from("just some notes".repeat(9)),
 };
 
-test("a file that is no model is refused with what it is, and another can be opened", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
-  await page.setInputFiles("#file", noModel);
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "This file is damaged, or it is no model" }).waitFor();
-  expect(await notice.textContent()).toContain("notes.gguf: magic should be");
-  expect(await notice.textContent()).toContain("The conversation is kept");
+describe("on one page", () => {
+  let watched: WatchedPage;
+  let page: Page;
+  const notice = (): Locator => page.getByRole("alert");
 
-  const chooser = page.waitForEvent("filechooser");
-  await notice.getByRole("button", { name: "Open another file" }).click();
-  await (await chooser).setFiles(tinyModelPath);
-  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
-  expect(await notice.count()).toBe(0);
-  await watched.close();
-});
-
-test("a dropped file is loaded, and a conversation outlives a wrong one", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await loadTiny(page);
-  await page.getByLabel("Longest answer").fill("3");
-  await ask(page, "Hello");
-  await turnIs(page, "done");
-  const answer = await lastAnswer(page);
-  await page.evaluate(() => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File(["no model at all, only words in a file"], "dropped.gguf"));
-    dispatchEvent(new DragEvent("dragover", { dataTransfer, cancelable: true }));
-    dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+  beforeAll(async () => {
+    watched = await openWatched(site);
+    page = watched.page;
+    await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
   });
-  await page.getByText("dropped.gguf: magic should be").waitFor();
-  expect(await page.locator("#drop-hint").isVisible()).toBe(false);
-  expect(await lastAnswer(page)).toBe(answer);
-  await watched.close();
+
+  afterAll(() => watched?.close());
+
+  test("a file that is no model is refused with what it is, and another can be opened", async () => {
+    await page.setInputFiles("#file", noModel);
+    await notice()
+      .getByRole("heading", { name: "This file is damaged, or it is no model" })
+      .waitFor();
+    expect(await notice().textContent()).toContain("notes.gguf: magic should be");
+    expect(await notice().textContent()).toContain("The conversation is kept");
+
+    const chooser = page.waitForEvent("filechooser");
+    await notice().getByRole("button", { name: "Open another file" }).click();
+    await (await chooser).setFiles(tinyModelPath);
+    await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+    expect(await notice().count()).toBe(0);
+  });
+
+  test("a prompt longer than the context goes back to be shortened", async () => {
+    const long = "No terrace is wider than this. ".repeat(2000);
+    await ask(page, long);
+    const title = { name: "This is too long for the model" };
+    await notice().getByRole("heading", title).waitFor();
+    expect(await notice().textContent()).toMatch(/needs \d+ tokens, but the context holds 8192/);
+    await notice().getByRole("button", { name: "Shorten the question" }).click();
+    const question = page.getByRole("textbox", { name: "Your question" });
+    expect(await question.inputValue()).toBe(long.trim());
+    await expect.poll(() => page.locator(".turn").count()).toBe(0);
+  });
+
+  test("an answer that doesn't fit beside the conversation is offered a new one", async () => {
+    await page.getByLabel("Longest answer").fill("3");
+    await ask(page, "Hello");
+    await turnIs(page, "done");
+    await page.getByLabel("Longest answer").fill("8192");
+    await ask(page, "And now at length");
+    await notice().getByRole("button", { name: "Ask in a new conversation" }).click();
+    const question = page.getByRole("textbox", { name: "Your question" });
+    expect(await question.inputValue()).toBe("And now at length");
+    await page.getByRole("button", { name: "Bring it back" }).click();
+    await turnIs(page, "done");
+    expect(await page.locator(".question").allTextContents()).toEqual(["Hello"]);
+  });
+
+  test("a wrong file that is dropped leaves the conversation", async () => {
+    const answer = await lastAnswer(page);
+    await page.evaluate(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File(["no model at all, only words in a file"], "dropped.gguf"));
+      dispatchEvent(new DragEvent("dragover", { dataTransfer, cancelable: true }));
+      dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+    });
+    await page.getByText("dropped.gguf: magic should be").waitFor();
+    expect(await page.locator("#drop-hint").isVisible()).toBe(false);
+    expect(answer).not.toBe("");
+    expect(await lastAnswer(page)).toBe(answer);
+  });
 });
 
 test("loading can be cancelled, and begun again", async () => {
@@ -91,26 +123,6 @@ test("loading can be cancelled, and begun again", async () => {
   release();
   await load.click();
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
-  await watched.close();
-});
-
-test("a prompt longer than the context goes back to be shortened", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await loadTiny(page);
-  const long = "No terrace is wider than this. ".repeat(2000);
-  await ask(page, long);
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "This is too long for the model" }).waitFor();
-  expect(await notice.textContent()).toMatch(/needs \d+ tokens, but the context holds 8192/);
-  await notice.getByRole("button", { name: "Shorten the question" }).click();
-  const question = page.getByRole("textbox", { name: "Your question" });
-  expect(await question.inputValue()).toBe(long.trim());
-  expect(await page.locator(".turn").count()).toBe(0);
-
-  await page.getByLabel("Longest answer").fill("8192");
-  await ask(page, "Short");
-  await notice.getByRole("heading", { name: "This is too long for the model" }).waitFor();
   await watched.close();
 });
 

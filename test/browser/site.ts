@@ -95,6 +95,7 @@ export async function openWatched(
       note(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
+  await page.addInitScript(slowReadBacks);
   if (init !== undefined) await page.addInitScript(init);
   await prepare?.(page);
   await page.goto(url);
@@ -104,6 +105,16 @@ export async function openWatched(
       await context.close();
       expect(faults).toEqual([]);
     },
+  };
+}
+
+/** In the page: the tiny model would else write its whole answer between two looks at it. */
+function slowReadBacks(): void {
+  if (!("GPUBuffer" in globalThis)) return;
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = async function (...args) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return mapAsync.apply(this, args);
   };
 }
 
@@ -130,9 +141,12 @@ export async function ask(page: Page, question: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
-/** Wait until the last turn is in this state. */
-export async function turnIs(page: Page, state: string): Promise<void> {
-  await page.locator(`.turn:last-child[data-state="${state}"]`).waitFor();
+/** Wait until the last turn is in this state, looking at every frame. */
+export async function turnIs(page: Page, wanted: string): Promise<void> {
+  await page.waitForFunction((state) => {
+    const turns = document.querySelectorAll<HTMLElement>(".turn");
+    return turns[turns.length - 1]?.dataset["state"] === state;
+  }, wanted);
 }
 
 /** The text of the last answer. */

@@ -48,7 +48,10 @@ describe("startAnswerClock", () => {
     expect(first).toMatchObject({ firstTokenMs: 2500, wroteTokens: 3, readTokensPerSecond: 20 });
     expect(first.wroteTokensPerSecond).toBeUndefined();
     const second = clock.piece({ text: "b", tokenIds: [4, 5] }, 4000);
-    expect(second).toMatchObject({ firstTokenMs: 2500, wroteTokens: 5, wroteTokensPerSecond: 4 });
+    expect(second).toMatchObject({ firstTokenMs: 2500, wroteTokens: 5 });
+    expect(second.wroteTokensPerSecond).toBeUndefined(); // two tokens make no rate
+    const third = clock.piece({ text: "c", tokenIds: [6, 7, 8, 9, 10, 11] }, 5500);
+    expect(third).toMatchObject({ firstTokenMs: 2500, wroteTokens: 11, wroteTokensPerSecond: 4 });
   });
 });
 
@@ -57,26 +60,28 @@ describe("finalFigures", () => {
     prefillTokens: 34,
     prefillMs: 400,
     prefillTokensPerSecond: 85,
-    decodeTokens: 2,
-    decodeMs: 100,
+    decodeTokens: 8,
+    decodeMs: 400,
     decodeTokensPerSecond: 20,
     timeToFirstTokenMs: 412,
   };
 
   it("are the engine's own", () => {
-    expect(finalFigures({ timings, tokenIds: [7, 8, 9] } as unknown as GenerateResult)).toEqual({
+    expect(
+      finalFigures({ timings, tokenIds: Array(9).fill(7) } as unknown as GenerateResult),
+    ).toEqual({
       readTokens: 34,
       totalTokens: 34,
       readTokensPerSecond: 85,
       firstTokenMs: 412,
-      wroteTokens: 3,
+      wroteTokens: 9,
       wroteTokensPerSecond: 20,
     });
   });
 
-  it("have no decode rate where nothing was decoded", () => {
-    const single = { ...timings, decodeTokens: 0, decodeMs: 0, decodeTokensPerSecond: 0 };
-    const figures = finalFigures({ timings: single, tokenIds: [7] } as unknown as GenerateResult);
+  it("have no decode rate where too little was decoded to say", () => {
+    const few = { ...timings, decodeTokens: 7, decodeMs: 1, decodeTokensPerSecond: 7000 };
+    const figures = finalFigures({ timings: few, tokenIds: [7] } as unknown as GenerateResult);
     expect(figures).not.toHaveProperty("wroteTokensPerSecond");
   });
 });

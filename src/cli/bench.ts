@@ -1,0 +1,77 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { ByteSource } from "../index.ts";
+import { type Args, readArgs, UsageError } from "./args.ts";
+import { randomModel } from "./bench/random-model.ts";
+import { runBench } from "./bench/run.ts";
+import { SHAPES } from "./bench/shapes.ts";
+import { formatReport } from "./bench/table.ts";
+import { openDawn } from "./dawn.ts";
+import { interruptible } from "./engine.ts";
+import { MODEL_FOLDER } from "./fetch-model.ts";
+import { DEFAULT_MODEL } from "./fetch/model-file.ts";
+import { kvDtype, openModel } from "./model.ts";
+
+const OPTIONS = {
+  model: { type: "string" },
+  shape: { type: "string" },
+  layers: { type: "string" },
+  "prompt-tokens": { type: "string" },
+  "new-tokens": { type: "string" },
+  runs: { type: "string" },
+  "kv-dtype": { type: "string" },
+  json: { type: "string" },
+} as const;
+
+/** `ziggurat bench`: how fast a model runs here, and how near to what the adapter can do. */
+export async function bench(argv: readonly string[]): Promise<void> {
+  const args = readArgs(argv, OPTIONS);
+  const options = {
+    promptTokens: wholeNumbers(args, "prompt-tokens", "256,1024"),
+    newTokens: wholeNumber(args, "new-tokens", "33"),
+    runs: wholeNumber(args, "runs", "3"),
+    kvDtype: kvDtype(args.text("kv-dtype")).kvDtype ?? "f16",
+    log: (line: string) => void process.stderr.write(`${line}\n`),
+  };
+  const source = await openBenchModel(args);
+  const report = await interruptible(async (signal) =>
+    runBench(source, { ...options, gpu: await openDawn(), signal }),
+  );
+  process.stdout.write(formatReport(report));
+  const path = args.text("json");
+  if (path === undefined) return;
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, `${JSON.stringify(report)}\n`);
+}
+
+/** A model by name, random weights of a shape, or the default model. */
+async function openBenchModel(args: Args): Promise<ByteSource> {
+  const [model, name, layers] = [args.text("model"), args.text("shape"), args.text("layers")];
+  if (model !== undefined && name !== undefined) {
+    throw new UsageError("give --model or --shape, not both");
+  }
+  if (name === undefined) {
+    if (layers !== undefined) throw new UsageError("--layers needs --shape");
+    return openModel(model ?? join(MODEL_FOLDER, DEFAULT_MODEL.name));
+  }
+  const shape = SHAPES[name];
+  if (shape === undefined) {
+    throw new UsageError(`--shape wants ${Object.keys(SHAPES).join(", ")}, got "${name}"`);
+  }
+  if (layers === undefined) return randomModel(name, shape);
+  const numLayers = wholeNumber(args, "layers", "");
+  return randomModel(`${name}, ${numLayers} layers`, { ...shape, numLayers });
+}
+
+function wholeNumbers(args: Args, name: string, fallback: string): number[] {
+  const text = args.text(name) ?? fallback;
+  const values = text.split(",").map(Number);
+  if (values.every((value) => Number.isSafeInteger(value) && value >= 1)) return values;
+  throw new UsageError(`--${name} wants whole numbers from 1 on, got "${text}"`);
+}
+
+function wholeNumber(args: Args, name: string, fallback: string): number {
+  const [value, ...more] = wholeNumbers(args, name, fallback);
+  if (value !== undefined && more.length === 0) return value;
+  throw new UsageError(`--${name} wants one number, got "${args.text(name)}"`);
+}
