@@ -46,7 +46,7 @@ export function promptTokens(tokenizer: Tokenizer, prompt: Prompt): Uint32Array<
 }
 
 function isTokenIds(prompt: Exclude<Prompt, string>): prompt is readonly number[] {
-  return typeof prompt[0] === "number";
+  return Array.isArray(prompt) && typeof prompt[0] === "number";
 }
 
 /** @throws InvalidOptionError for ids outside the vocabulary. */

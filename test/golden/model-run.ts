@@ -27,6 +27,8 @@ export interface Continuations {
   readonly stopTokenIds?: readonly number[];
   /** Tokens that are given, and scored. */
   readonly scored?: readonly number[];
+  /** Rows to allocate before anything runs. */
+  readonly reserve?: number;
 }
 
 /** A model without the engine around it: takes token ids, and runs a context once for all that follows it. */
@@ -64,12 +66,13 @@ export class ModelRun {
    */
   async continue(
     context: readonly number[],
-    { greedySteps, stopTokenIds = [], scored = [] }: Continuations,
+    { greedySteps, stopTokenIds = [], scored = [], reserve = 0 }: Continuations,
   ): Promise<{ tokenIds: number[]; logprobs: number[] }> {
     const { runtime } = this;
     const { cache } = runtime;
     const greedy = resolveSampling();
     cache.clear();
+    await cache.reserve(reserve);
     const blocks =
       scored.length > 0 ? await LogprobBlocks.create(runtime, Uint32Array.from(scored)) : undefined;
     this.#decoder.begin(context, stopTokenIds);
