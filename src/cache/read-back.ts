@@ -7,19 +7,21 @@ export interface ReadRange {
   readonly bytes: number;
 }
 
-/** Copy ranges of buffers to host memory, in order, through one staging buffer. */
+/** Copy ranges of buffers to host memory, in order, through one staging buffer. @throws GpuOutOfMemoryError */
 export async function readBack(
   gpu: GpuContext,
   ranges: readonly ReadRange[],
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total === 0) return ranges.map(() => new Uint8Array());
-  const staging = gpu.buffers.create({
-    label: "cache read-back",
-    purpose: "staging",
-    bytes: total,
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-  });
+  const staging = await gpu.allocating("cache read-back", total, () =>
+    gpu.buffers.create({
+      label: "cache read-back",
+      purpose: "staging",
+      bytes: total,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    }),
+  );
   try {
     const encoder = gpu.device.createCommandEncoder();
     let at = 0;

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { ByteSource } from "../index.ts";
+import type { ByteSource, KvDtype } from "../index.ts";
 import { type Args, readArgs, UsageError } from "./args.ts";
 import { randomModel } from "./bench/random-model.ts";
 import { runBench } from "./bench/run.ts";
@@ -10,7 +10,7 @@ import { openDawn } from "./dawn.ts";
 import { interruptible } from "./engine.ts";
 import { MODEL_FOLDER } from "./fetch-model.ts";
 import { DEFAULT_MODEL } from "./fetch/model-file.ts";
-import { kvDtype, openModel } from "./model.ts";
+import { openModel } from "./model.ts";
 
 const OPTIONS = {
   model: { type: "string" },
@@ -30,7 +30,7 @@ export async function bench(argv: readonly string[]): Promise<void> {
     promptTokens: wholeNumbers(args, "prompt-tokens", "256,1024"),
     newTokens: wholeNumber(args, "new-tokens", "33"),
     runs: wholeNumber(args, "runs", "3"),
-    kvDtype: kvDtype(args.text("kv-dtype")).kvDtype ?? "f16",
+    kvDtype: kvDtype(args),
     log: (line: string) => void process.stderr.write(`${line}\n`),
   };
   const source = await openBenchModel(args);
@@ -42,6 +42,12 @@ export async function bench(argv: readonly string[]): Promise<void> {
   if (path === undefined) return;
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${JSON.stringify(report)}\n`);
+}
+
+function kvDtype(args: Args): KvDtype {
+  const dtype = args.text("kv-dtype") ?? "f16";
+  if (dtype !== "f16" && dtype !== "f32") throw new UsageError("--kv-dtype wants f16 or f32");
+  return dtype;
 }
 
 /** A model by name, random weights of a shape, or the default model. */

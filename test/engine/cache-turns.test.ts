@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CacheOptions, Engine, GenerateResult } from "../../src/index.ts";
+import type { CacheOptions, ChatMessage, Engine, GenerateResult } from "../../src/index.ts";
 import { Chat, story } from "./chat.ts";
 import { textModel } from "./text-model.ts";
 import { digits, openTiny } from "./tiny-models.ts";
@@ -99,8 +99,12 @@ describe.each(CACHES)("many turns: %s", (_name, cache) => {
     const { text } = await chat.say(question, { ...sampling, maxTokens: 30 });
     const stop = text.slice(-6);
     expect(text.indexOf(stop)).toBe(text.length - 6);
-    const answer = { role: "assistant", content: text };
-    const messages = [...chat.messages.slice(0, 1), answer, { role: "user", content: "why" }];
+    const answer: ChatMessage = { role: "assistant", content: text };
+    const messages: ChatMessage[] = [
+      ...chat.messages.slice(0, 1),
+      answer,
+      { role: "user", content: "why" },
+    ];
     const next = await engine.generate(messages, { maxTokens: 24 }).result;
     for (let round = 0; round < 2; round++) {
       await startChat(cache);

@@ -15,7 +15,7 @@ export class Chat {
 
   /** Send a message; message and answer become part of the conversation when it succeeds. */
   async say(content: string, options: GenerateOptions = {}): Promise<GenerateResult> {
-    const messages = [...this.#messages, { role: "user", content }];
+    const messages: ChatMessage[] = [...this.#messages, { role: "user", content }];
     const result = await this.#engine.generate(messages, { maxTokens: 24, ...options }).result;
     this.#messages = [...messages, { role: "assistant", content: result.text }];
     return result;

@@ -197,7 +197,7 @@ describe("loading", () => {
     const source = bufferSource(tinyFile("tiny-flow"), "tiny.gguf");
     const cache = { kvDtype: "q3" as "f16" };
     const error = await failToLoad(source, { cache });
-    expect(error.message).toBe('cache.kvDtype must be "f16" or "f32", got q3');
+    expect(error.message).toBe('kvDtype must be "f16" or "f32", got q3');
   });
 
   test("says that there is no adapter", async () => {

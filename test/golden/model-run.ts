@@ -72,7 +72,7 @@ export class ModelRun {
     const { cache } = runtime;
     const greedy = resolveSampling();
     cache.clear();
-    await cache.reserve(reserve);
+    if (reserve > 0) (await cache.beginPrefill(reserve, reserve, true)).cancel();
     const blocks =
       scored.length > 0 ? await LogprobBlocks.create(runtime, Uint32Array.from(scored)) : undefined;
     this.#decoder.begin(context, stopTokenIds);
