@@ -72,7 +72,7 @@ export function decodeOctets({ headDim }: AttentionShape, lanes: number): number
 
 /** The kernels of a model shape by what they do. */
 export type AttentionKernelSpecs = Readonly<
-  Record<"ropeAppend" | "ropeTrack" | "prefill" | "decode" | "merge" | "adjustLengths", KernelSpec>
+  Record<"ropeAppend" | "ropeTrack" | "prefill" | "decode" | "merge", KernelSpec>
 >;
 
 /** The kernels of a shape in a variant. */
@@ -96,7 +96,6 @@ export function attentionKernels(
     ropeTrack: { ...ropeAppend, flags: ["TRACK"] },
     ...(variant.lanes === 0 ? gpuKernels(shape) : softwareKernels(shape, variant.lanes)),
     merge: { name: "attention_merge", constants: { NUM_HEADS: numHeads, HEAD_DIM: headDim } },
-    adjustLengths: { name: "adjust_lengths" },
   };
 }
 

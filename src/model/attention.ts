@@ -75,15 +75,14 @@ export class Attention {
       ]);
     }
     const specs = attentionKernels(shape, variant);
-    const [ropeAppend, ropeTrack, prefill, decode, merge, adjustLengths] = await Promise.all([
+    const [ropeAppend, ropeTrack, prefill, decode, merge] = await Promise.all([
       gpu.kernels.get(specs.ropeAppend),
       gpu.kernels.get(specs.ropeTrack),
       gpu.kernels.get(specs.prefill),
       gpu.kernels.get(specs.decode),
       gpu.kernels.get(specs.merge),
-      gpu.kernels.get(specs.adjustLengths),
     ]);
-    const kernels = { ropeAppend, ropeTrack, prefill, decode, merge, adjustLengths };
+    const kernels = { ropeAppend, ropeTrack, prefill, decode, merge };
     return new Attention(gpu, shape, variant, kernels);
   }
 
@@ -223,16 +222,6 @@ export class Attention {
       1,
       1,
     ]);
-  }
-
-  /** Add `delta` rows to the length of `count` table entries from `first` on. */
-  adjustLengths(
-    list: DispatchList,
-    table: BufferBinding,
-    { first, count, delta }: { first: number; count: number; delta: number },
-  ): void {
-    const workgroups = Math.ceil(count / 64);
-    list.run(this.#kernels.adjustLengths, { table }, { first, count, delta }, [workgroups, 1, 1]);
   }
 
   destroy(): void {

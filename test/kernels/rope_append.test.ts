@@ -4,7 +4,6 @@ import { Attention } from "../../src/model/attention.ts";
 import type { AttentionShape } from "../../src/model/attention-variants.ts";
 import { ropeFrequencies } from "../../src/model/rope.ts";
 import { expectClose, openTestDevice, seededRandom } from "../gpu.ts";
-import { adjustLengths } from "../reference/adjust_lengths.ts";
 import { rotate } from "../reference/rope_append.ts";
 import { readFloats, readWords, storageBuffer } from "./buffers.ts";
 import { unpackRows } from "./kv-rows.ts";
@@ -178,21 +177,6 @@ describe("rope_append", () => {
         }
       }
       expect(worst).toBeLessThan(4e-7);
-    }
-  });
-});
-
-describe("adjust_lengths", () => {
-  test("adds to the lengths of a range of heads, within 0 and the capacity", async () => {
-    const attention = await Attention.create(gpu, shape({}));
-    const entries = Array.from({ length: 130 }, (_, i) => [i * 20, (i * 7) % 19, 18, 0]);
-    const words = Uint32Array.from(entries.flat());
-    for (const delta of [1, -5, 12]) {
-      const buffer = storageBuffer(gpu, words);
-      const list = new Recorder(gpu.device, gpu.buffers, 1, "test");
-      attention.adjustLengths(list, buffer, { first: 2, count: 65, delta });
-      list.submit();
-      expect(await readWords(gpu, buffer)).toEqual(adjustLengths(words, 2, 65, delta));
     }
   });
 });

@@ -66,7 +66,7 @@ describe("planCache", () => {
     expect(small).toThrow(InvalidOptionError);
     const needed = Number(/at least (\d+) bytes/.exec(String(catchError(small)))?.[1]);
     expect(sum(plan({ policy: "pyramidkv", budget: `${needed}B` }, 8000).rows)).toBe(30 * 9);
-    expect(() => plan({ policy: "pyramidkv", budget: `${needed - 1}B` }, 8000)).toThrow();
+    expect(() => plan({ policy: "pyramidkv", budget: `${needed - 1}B` }, 8000)).toThrow("at least");
   });
 
   test("peaks at one staged layer and the final cache, and no more than 10 % above", () => {
