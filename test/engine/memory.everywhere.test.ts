@@ -1,0 +1,125 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import type * as WebGpuMemory from "webgpu-memory";
+import { type Engine, type LoadProgress, bufferSource, loadEngine } from "../../src/index.ts";
+import { gpu } from "../gpu.ts";
+import { digits, patch, tinyFile } from "./tiny-models.ts";
+
+let tracker: typeof WebGpuMemory;
+
+beforeAll(async () => {
+  // The tracker wraps these classes when it is imported; Dawn has none for canvases.
+  Object.assign(globalThis, { GPUCanvasContext: CanvasContext });
+  tracker = await import("webgpu-memory");
+});
+
+class CanvasContext {
+  configure(): void {}
+  unconfigure(): void {}
+  getCurrentTexture(): void {}
+}
+
+/** What an independent tracker counts: bytes of all buffers on all devices, now and at most. */
+function tracked(): { total: number; peak: number } {
+  const { memory } = tracker.getWebGPUMemoryUsage();
+  expect(memory.total).toBe(memory.buffer);
+  return { total: memory.total, peak: memory.maxTotal };
+}
+
+function ledger(engine: Engine): { total: number; peak: number } {
+  const { total, peak } = engine.memory();
+  return { total, peak };
+}
+
+const load = (
+  file: Uint8Array<ArrayBuffer>,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Engine> => {
+  tracker.resetMaxTotal();
+  const source = bufferSource(file, "tiny.gguf");
+  return loadEngine(source, { gpu, ...(onProgress && { onProgress }) });
+};
+
+describe("an independent tracker and the ledger agree on total and peak", () => {
+  test.each(["tiny-flow", "tiny-llama", "tiny-qwen2"] as const)(
+    "through the life of %s",
+    async (name) => {
+      expect(tracked().total).toBe(0);
+      const engine = await load(tinyFile(name));
+      expect(tracked()).toEqual(ledger(engine));
+      expect(engine.memory().weights).toBeGreaterThan(tinyFile(name).length * 0.7);
+
+      await engine.generate([3, 4, 5], { maxTokens: 10 }).result;
+      expect(tracked()).toEqual(ledger(engine));
+      await engine.generate(Array(400).fill(9), { maxTokens: 3, temperature: 1, topK: 5 }).result;
+      expect(tracked()).toEqual(ledger(engine));
+      await engine.score(Array(500).fill(7), { contextTokens: 100 });
+      expect(tracked()).toEqual(ledger(engine));
+      await engine.generate([3], { maxTokens: 3 }).result;
+      expect(tracked()).toEqual(ledger(engine));
+
+      await engine.destroy();
+      expect(tracked().total).toBe(0);
+      expect(ledger(engine).total).toBe(0);
+    },
+  );
+
+  test("at every piece of an answer and every step of a prefill", async () => {
+    const engine = await load(tinyFile("tiny-flow"));
+    let looks = 0;
+    const look = (): void => {
+      looks++;
+      expect(tracked()).toEqual(ledger(engine));
+    };
+    const answer = engine.generate(digits(500), { maxTokens: 300, onPrefill: look });
+    for await (const piece of answer) {
+      expect(piece.tokenIds.length).toBeGreaterThan(0);
+      look();
+    }
+    expect(looks).toBeGreaterThan(20);
+    await engine.destroy();
+    expect(tracked().total).toBe(0);
+  });
+
+  test("while an answer is broken off", async () => {
+    const engine = await load(tinyFile("tiny-flow"));
+    for await (const piece of engine.generate(digits(500))) {
+      expect(piece.tokenIds.length).toBeGreaterThan(0);
+      break;
+    }
+    expect(tracked()).toEqual(ledger(engine));
+    const gone = engine.generate(digits(500), { onPrefill: () => void engine.destroy() });
+    await expect(gone.result).rejects.toMatchObject({ name: "AbortError" });
+    await engine.destroy();
+    expect(tracked().total).toBe(0);
+  });
+});
+
+describe("a load that fails", () => {
+  test("leaves nothing, wherever it failed", async () => {
+    const file = tinyFile("tiny-flow");
+    let progress = 0;
+    const bad = patch(tinyFile("tiny-flow"), "blk.3.ffn_down.weight", "blk.3.ffn_dawn.weight");
+    await expect(load(bad, () => void progress++)).rejects.toMatchObject({
+      name: "ModelFormatError",
+    });
+    expect(progress).toBeGreaterThan(10);
+    expect(tracked().peak).toBeGreaterThan(file.length * 0.7);
+    expect(tracked().total).toBe(0);
+  });
+});
+
+describe("the report", () => {
+  test("adds up, and every purpose has its bytes", async () => {
+    const engine = await load(tinyFile("tiny-flow"));
+    await engine.generate(digits(300), { maxTokens: 5 }).result;
+    const { weights, kv, activations, staging, uniforms, total, peaks, peak } = engine.memory();
+    expect(weights + kv.allocated + activations + staging + uniforms).toBe(total);
+    for (const bytes of [weights, kv.allocated, activations, staging, uniforms]) {
+      expect(bytes).toBeGreaterThan(0);
+    }
+    const { weights: w, kv: k, activations: a, staging: s, uniforms: u } = peaks;
+    expect(w + k + a + s + u).toBeGreaterThanOrEqual(peak);
+    expect(a).toBeGreaterThanOrEqual(activations + 300 * 128 * 4); // hidden states of the prompt
+    await engine.destroy();
+  });
+});
