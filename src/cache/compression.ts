@@ -1,6 +1,7 @@
 import type { GpuContext } from "../gpu/device.ts";
 import { type DispatchList, Recorder } from "../gpu/recorder.ts";
-import type { Compressor, Scratch } from "./compressor.ts";
+import type { Scratch } from "./compress-call.ts";
+import type { Compressor } from "./compressor.ts";
 import type { KvShape } from "./layout.ts";
 import type { RowBuffers, RowStore } from "./row-store.ts";
 import type { CachePlan } from "./scheduler.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type CompressRows, createCompressor } from "../../src/cache/compressor.ts";
+import type { CompressRows } from "../../src/cache/compress-call.ts";
+import { createCompressor } from "../../src/cache/compressor.ts";
 import { scratchBytes, spareRows } from "../../src/cache/layout.ts";
 import { type CacheOptions, resolveCacheOptions } from "../../src/cache/options.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
