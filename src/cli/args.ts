@@ -3,13 +3,16 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 /** The command line cannot be understood; the process ends with exit code 2. */
 export class UsageError extends Error {}
 
-type OptionSpecs = NonNullable<ParseArgsConfig["options"]>;
+/** What a command can be told, by the name of the option. */
+export type OptionSpecs = NonNullable<ParseArgsConfig["options"]>;
 
 /** Parsed options of one command, read by name and type. */
 export interface Args {
   text(name: string): string | undefined;
   required(name: string): string;
   number(name: string): number | undefined;
+  /** A whole number of at least 1. */
+  count(name: string): number | undefined;
   flag(name: string): boolean;
   all(name: string): readonly string[];
 }
@@ -39,6 +42,13 @@ export function readArgs(argv: readonly string[], options: OptionSpecs): Args {
       }
       return Number(value);
     },
+    count(name) {
+      const value = this.number(name);
+      if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+        throw new UsageError(`--${name} wants a whole number of at least 1, got "${text(name)}"`);
+      }
+      return value;
+    },
     flag: (name) => values[name] === true,
     all(name) {
       const value = values[name];
@@ -48,9 +58,24 @@ export function readArgs(argv: readonly string[], options: OptionSpecs): Args {
 }
 
 function parse(argv: readonly string[], options: OptionSpecs): Readonly<Record<string, unknown>> {
+  const args = joinNegativeNumbers(argv);
   try {
-    return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
+    return parseArgs({ args, options, strict: true, allowPositionals: false }).values;
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+    // Node's messages go on with advice of several lines.
+    const [sentence] = String(cause instanceof Error ? cause.message : cause).split(/\. |\n/);
+    throw new UsageError(sentence, { cause });
   }
+}
+
+/** `--temperature -1` as `--temperature=-1`: Node takes every dash for the start of an option. */
+function joinNegativeNumbers(argv: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of argv) {
+    const last = joined.at(-1);
+    const isValue = /^-[\d.]/.test(arg) && last !== undefined && /^--[^=]+$/.test(last);
+    if (isValue) joined[joined.length - 1] = `${last}=${arg}`;
+    else joined.push(arg);
+  }
+  return joined;
 }

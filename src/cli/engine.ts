@@ -16,6 +16,12 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   }
 }
 
+/** Opens Dawn when an adapter is asked for: by then the model's header was read and is sound. */
+const lateDawn = {
+  requestAdapter: async (options?: GPURequestAdapterOptions) =>
+    (await openDawn()).requestAdapter(options),
+} as GPU;
+
 /**
  * Load the model that `--model` names, run `work`, and free the GPU. Ctrl-C aborts the work, so
  * that the GPU is left in order.
@@ -27,7 +33,7 @@ export async function withEngine<T>(
   const cache = cacheOptions(args);
   const source = await openModel(args.required("model"));
   return interruptible(async (signal) => {
-    const engine = await loadEngine(source, { gpu: await openDawn(), cache, signal });
+    const engine = await loadEngine(source, { gpu: lateDawn, cache, signal });
     try {
       return await work(engine, signal);
     } finally {

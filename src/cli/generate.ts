@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { type ChatMessage, type GenerateOptions, SourceError } from "../index.ts";
-import { type Args, readArgs, UsageError } from "./args.ts";
+import { resolveSampling } from "../sampling/options.ts";
+import { type Args, type OptionSpecs, readArgs, UsageError } from "./args.ts";
 import { CACHE_OPTIONS } from "./cache-options.ts";
 import { reportWithKept, withEngine } from "./engine.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 
-const OPTIONS = {
+/** Options of `ziggurat generate`. */
+export const GENERATE_OPTIONS: OptionSpecs = {
   ...MODEL_OPTIONS,
   ...CACHE_OPTIONS,
   prompt: { type: "string" },
@@ -19,11 +21,11 @@ const OPTIONS = {
   "min-p": { type: "string" },
   "repetition-penalty": { type: "string" },
   seed: { type: "string" },
-} as const;
+};
 
 /** `ziggurat generate`: stream an answer, or print everything about it as JSON. */
 export async function generate(argv: readonly string[]): Promise<void> {
-  const args = readArgs(argv, OPTIONS);
+  const args = readArgs(argv, GENERATE_OPTIONS);
   const text = await promptText(args);
   const prompt: string | ChatMessage[] = args.flag("raw")
     ? text
@@ -61,9 +63,12 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
+/** @throws UsageError, InvalidOptionError: before a model is loaded, which may take long. */
 function generateOptions(args: Args): GenerateOptions {
+  const stop = args.all("stop");
+  if (stop.includes("")) throw new UsageError("--stop wants a text that is not empty");
   const numbers = {
-    maxTokens: args.number("max-tokens"),
+    maxTokens: args.count("max-tokens"),
     temperature: args.number("temperature"),
     topK: args.number("top-k"),
     topP: args.number("top-p"),
@@ -72,5 +77,7 @@ function generateOptions(args: Args): GenerateOptions {
     seed: args.number("seed"),
   };
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(given), stop: args.all("stop") };
+  const options = Object.fromEntries(given);
+  resolveSampling(options);
+  return { ...options, stop };
 }

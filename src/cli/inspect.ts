@@ -1,16 +1,23 @@
 import { kvRowBytes } from "../cache/layout.ts";
-import { readGguf } from "../formats/gguf.ts";
-import { planarBytes, planarLayout } from "../formats/planar.ts";
+import { type GgufFile, readGguf } from "../formats/gguf.ts";
+import { planarBytes } from "../formats/planar.ts";
 import type { TensorInfo } from "../formats/gguf-tensors.ts";
 import { readModelConfig } from "../model/config.ts";
-import { readArgs, UsageError } from "./args.ts";
+import { matrixLayout } from "../model/layouts.ts";
+import { ROPE_FACTORS } from "../model/weights.ts";
+import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
 import { MODEL_OPTIONS, openModel } from "./model.ts";
+
+/** Options of `ziggurat inspect`. */
+export const INSPECT_OPTIONS: OptionSpecs = { ...MODEL_OPTIONS, "kv-dtype": { type: "string" } };
 
 /** `ziggurat inspect`: what a model file holds and what it costs on the GPU, without a GPU. */
 export async function inspect(argv: readonly string[]): Promise<void> {
-  const args = readArgs(argv, { ...MODEL_OPTIONS, "kv-dtype": { type: "string" } });
+  const args = readArgs(argv, INSPECT_OPTIONS);
   const dtype = args.text("kv-dtype") ?? "f16";
-  if (dtype !== "f16" && dtype !== "f32") throw new UsageError("--kv-dtype wants f16 or f32");
+  if (dtype !== "f16" && dtype !== "f32") {
+    throw new UsageError(`--kv-dtype wants f16 or f32, got "${dtype}"`);
+  }
   const source = await openModel(args.required("model"));
   const file = await readGguf(source);
   const config = readModelConfig(file);
@@ -19,7 +26,7 @@ export async function inspect(argv: readonly string[]): Promise<void> {
     type: info.type,
     shape: info.shape,
     fileBytes: info.bytes,
-    gpuBytes: gpuBytes(info),
+    gpuBytes: gpuBytes(file, info),
   }));
   const { numLayers, numKvHeads, headDim } = config;
   const rows = 2 * numLayers * numKvHeads;
@@ -45,9 +52,10 @@ export async function inspect(argv: readonly string[]): Promise<void> {
 }
 
 /** Norms and biases stay f32; matrices take their planar layout. */
-function gpuBytes({ type, shape }: TensorInfo): number {
-  const [rows = 0, cols] = shape;
+function gpuBytes(file: GgufFile, info: TensorInfo): number {
+  if (info.name === ROPE_FACTORS) return 0;
+  const [rows = 0, cols] = info.shape;
   if (cols === undefined) return rows * 4;
-  const { quantBytes, scaleBytes } = planarBytes(planarLayout(type), rows, cols);
+  const { quantBytes, scaleBytes } = planarBytes(matrixLayout(file, info), rows, cols);
   return quantBytes + scaleBytes;
 }

@@ -4,6 +4,9 @@ import { restart } from "./restart.ts";
 /** Set in the environment of the restarted process, so that it doesn't restart again. */
 const RESTARTED = "ZIGGURAT_ADAPTER";
 
+/** What Dawn writes to stderr about any adapter with generous limits, of no interest to anybody here. */
+const DAWN_NOISE = /^Warning: max\w+ artificially reduced from /;
+
 /** First arguments with which no GPU is opened. */
 const WITHOUT_GPU: ReadonlySet<string | undefined> = new Set([undefined, "inspect", "-h"]);
 
@@ -23,7 +26,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (typeof (await probeAdapter({})) === "string") {
       const environment = await swiftShaderEnvironment();
       // Without SwiftShader the command says itself what is missing.
-      if (environment !== undefined) return restart({ ...environment, [RESTARTED]: "swiftshader" });
+      if (environment !== undefined) {
+        return restart({ ...environment, [RESTARTED]: "swiftshader" }, DAWN_NOISE);
+      }
     }
   }
   const commands = await import("./main.ts");

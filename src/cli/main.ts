@@ -1,4 +1,4 @@
-import { LlmError } from "../index.ts";
+import { InvalidOptionError, LlmError } from "../index.ts";
 import { UsageError } from "./args.ts";
 import { bench } from "./bench.ts";
 import { generate } from "./generate.ts";
@@ -12,13 +12,14 @@ const COMMANDS: Readonly<Record<string, (argv: readonly string[]) => Promise<voi
   bench,
 };
 
-const HELP = `ziggurat: language models on WebGPU, with a compressed KV cache
+/** What `ziggurat --help` prints. */
+export const HELP: string = `ziggurat: language models on WebGPU, with a compressed KV cache
 
   ziggurat generate --model M (--prompt S | --prompt-file F) [--raw] [--json]
       [--max-tokens N] [--stop S]... [--temperature T] [--top-k N] [--top-p P]
       [--min-p P] [--repetition-penalty R] [--seed N] [cache options]
   ziggurat score --model M --text-file F --context N [--json] [cache options]
-  ziggurat inspect --model M [--json]
+  ziggurat inspect --model M [--json] [--kv-dtype f16|f32]
   ziggurat bench [--model M | --shape smollm2-135m|llama-1b|llama-8b [--layers N]]
       [--prompt-tokens N,...] [--new-tokens N] [--runs N] [--kv-dtype f16|f32] [--json F]
 
@@ -33,24 +34,39 @@ M is the path of a GGUF file, a URL, or a hub id such as owner/repository/file.g
 /** The `ziggurat` command. Returns the exit code; errors go to stderr in one sentence. */
 export async function main(argv: readonly string[]): Promise<number> {
   const [name = "--help", ...rest] = argv;
-  if (name === "--help" || name === "-h") {
+  if (["--help", "-h"].includes(name) || rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(HELP);
     return 0;
   }
   try {
-    const command = COMMANDS[name];
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (command === undefined) throw new UsageError(`there is no command "${name}"`);
     await command(rest);
     return 0;
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`ziggurat: ${error.message}; see ziggurat --help\n`);
+    if (error instanceof UsageError || error instanceof InvalidOptionError) {
+      process.stderr.write(`ziggurat: ${usageMessage(error)}; see ziggurat --help\n`);
       return 2;
     }
     const known = error instanceof LlmError || (error as Error)?.name === "AbortError";
     process.stderr.write(`ziggurat: ${known ? (error as Error).message : stackOf(error)}\n`);
     return 1;
   }
+}
+
+/** Options whose name on the command line is not simply the engine's own. */
+const FLAGS: Readonly<Record<string, string>> = {
+  contextTokens: "context",
+  windowSize: "window",
+  numSinks: "sinks",
+};
+
+/** The message, with an option called as the command line calls it: `topK` is `--top-k`. */
+function usageMessage(error: Error): string {
+  if (!(error instanceof InvalidOptionError)) return error.message;
+  const { option, message } = error;
+  const flag = FLAGS[option] ?? option.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+  return message.replace(option, `--${flag}`);
 }
 
 /** Anything but our own errors is a bug: show where it came from. */

@@ -1,5 +1,5 @@
 import type { ByteSource } from "../index.ts";
-import { openUrlSource } from "../index.ts";
+import { openUrlSource, SourceError } from "../index.ts";
 import { openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
@@ -11,15 +11,24 @@ export const MODEL_OPTIONS = {
 /** `owner/repository/path.gguf`, with an optional `@revision` after the repository. */
 const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?\/([\w./-]+\.gguf)$/;
 
-/** Open a model by path, URL or hub id; a path that exists wins over a hub id. */
+/**
+ * Open a model by path, URL or hub id; a path that exists wins over a hub id.
+ * @throws SourceError
+ */
 export async function openModel(model: string): Promise<ByteSource> {
   if (/^https?:\/\//.test(model)) return openUrlSource(model);
   const hub = HUB_ID.exec(model);
   try {
     return await openFileSource(model);
   } catch (error) {
-    if (hub === null) throw error;
+    const missing =
+      ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
+    if (hub === null || !missing) throw error;
   }
   const [, repository, revision = "main", path] = hub;
-  return openUrlSource(`https://huggingface.co/${repository}/resolve/${revision}/${path}`);
+  const url = `https://huggingface.co/${repository}/resolve/${revision}/${path}`;
+  return openUrlSource(url).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SourceError(model, `there is no such file, and as a hub id: ${why}`, { cause });
+  });
 }

@@ -1,20 +1,21 @@
-import { readArgs, UsageError } from "./args.ts";
+import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
 import { CACHE_OPTIONS } from "./cache-options.ts";
 import { reportWithKept, withEngine } from "./engine.ts";
 import { readText } from "./generate.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 
-const OPTIONS = {
+/** Options of `ziggurat score`. */
+export const SCORE_OPTIONS: OptionSpecs = {
   ...MODEL_OPTIONS,
   ...CACHE_OPTIONS,
   "text-file": { type: "string" },
   context: { type: "string" },
-} as const;
+};
 
 /** `ziggurat score`: log-probabilities of a text's tokens after a context. */
 export async function score(argv: readonly string[]): Promise<void> {
-  const args = readArgs(argv, OPTIONS);
-  const contextTokens = args.number("context");
+  const args = readArgs(argv, SCORE_OPTIONS);
+  const contextTokens = args.count("context");
   if (contextTokens === undefined) throw new UsageError("--context is required");
   const text = await readText(args.required("text-file"));
   const result = await withEngine(args, async (engine, signal) => {

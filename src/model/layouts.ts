@@ -1,5 +1,6 @@
 import { commonLayout } from "../formats/common-layout.ts";
 import { planarLayout, type PlanarLayout } from "../formats/planar.ts";
+import type { TensorInfo } from "../formats/gguf-tensors.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
 import type { LinearUse } from "./linear.ts";
@@ -19,7 +20,7 @@ export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts 
     distinct(
       [...file.tensors.values()]
         .filter(({ name }) => parts.some((part) => name === part || name.endsWith(`.${part}`)))
-        .map(({ type }) => planarLayout(type)),
+        .map((info) => matrixLayout(file, info)),
     );
   const plain = { norm: false, bias: false, residual: false, gated: false, tokens: "any" } as const;
   const bias = architectureOf(config).qkvBias;
@@ -28,21 +29,18 @@ export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts 
   const linear = [
     { ...plain, layouts: qkv, norm: true, bias },
     { ...plain, layouts: layouts("attn_output.weight", "ffn_down.weight"), residual: true },
-    { ...plain, layouts: gateUpLayouts(file), norm: true, gated: true },
+    { ...plain, layouts: layouts("ffn_gate.weight"), norm: true, gated: true },
     { ...plain, layouts: layouts(head), norm: true },
   ];
   return { linear, embedding: layouts("token_embd.weight") };
 }
 
-/** Gate and up rows share a matrix: see `interleavedRows`. */
-function gateUpLayouts(file: GgufFile): PlanarLayout[] {
-  const found: PlanarLayout[] = [];
-  for (const [name, gate] of file.tensors) {
-    const up = file.tensors.get(name.replace(/\.ffn_gate\.weight$/, ".ffn_up.weight"));
-    if (!name.endsWith(".ffn_gate.weight") || up === undefined) continue;
-    found.push(commonLayout(planarLayout(gate.type), planarLayout(up.type)));
-  }
-  return distinct(found);
+/** The layout that a matrix has on the GPU. Gate and up rows share one: see `interleavedRows`. */
+export function matrixLayout(file: GgufFile, { name, type }: TensorInfo): PlanarLayout {
+  const [, layer, part] = /^(.*\.ffn_)(gate|up)\.weight$/.exec(name) ?? [];
+  const partner = file.tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
+  const own = planarLayout(type);
+  return partner === undefined ? own : commonLayout(own, planarLayout(partner.type));
 }
 
 function distinct(layouts: readonly PlanarLayout[]): PlanarLayout[] {

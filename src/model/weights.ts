@@ -96,6 +96,9 @@ export async function loadWeights(
   return { embedding, layers, outputNorm, lmHead };
 }
 
+/** Name of the tensor that becomes part of the RoPE table. */
+export const ROPE_FACTORS = "rope_freqs.weight";
+
 /** The divisors of the RoPE frequencies that Llama 3 files carry, where the file has them. */
 export async function loadRopeFactors(
   source: ByteSource,
@@ -103,9 +106,8 @@ export async function loadRopeFactors(
   config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<Float32Array | undefined> {
-  const name = "rope_freqs.weight";
-  if (!file.tensors.has(name)) return undefined;
-  return readVector(source, tensorFinder(file)(name, [config.ropeDim / 2]), signal);
+  if (!file.tensors.has(ROPE_FACTORS)) return undefined;
+  return readVector(source, tensorFinder(file)(ROPE_FACTORS, [config.ropeDim / 2]), signal);
 }
 
 function tensorFinder(file: GgufFile): (name: string, shape: readonly number[]) => TensorInfo {

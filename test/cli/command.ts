@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
+
+const ZIGGURAT = fileURLToPath(new URL("../../src/cli/ziggurat.mjs", import.meta.url));
+
+/** What a run of the command came to. */
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  /** Without the notes that Dawn itself writes about adapters. */
+  readonly stderr: string;
+  readonly rawStderr: string;
+}
+
+/** A running command. */
+export interface Running {
+  /** All of stdout so far. */
+  stdout(): string;
+  signal(name: NodeJS.Signals): void;
+  /** Stops reading stdout, as `head` does when it has seen enough. */
+  closeStdout(): void;
+  readonly ended: Promise<Ended>;
+}
+
+/** Lines that Dawn writes to stderr when it opens an adapter with generous limits; nothing can stop it. */
+const DAWN_NOTE = /^Warning: max\w+ artificially reduced from .*\n/gm;
+
+/** Starts `ziggurat ARGUMENT...` as a user does; variables that are undefined are taken out. */
+export function start(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Running {
+  const child = spawn(process.execPath, [ZIGGURAT, ...argv], {
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const read = (stream: NodeJS.ReadableStream): (() => string) => {
+    const parts: Buffer[] = [];
+    stream.on("data", (bytes: Buffer) => parts.push(bytes));
+    return () => Buffer.concat(parts).toString();
+  };
+  const [stdout, stderr] = [read(child.stdout), read(child.stderr)];
+  return {
+    stdout,
+    signal: (name) => void child.kill(name),
+    closeStdout: () => void child.stdout.destroy(),
+    ended: new Promise((resolve) => {
+      child.once("close", (code) =>
+        resolve({
+          ...{ code, stdout: stdout(), rawStderr: stderr() },
+          stderr: stderr().replace(DAWN_NOTE, ""),
+        }),
+      );
+    }),
+  };
+}
+
+/** Runs `ziggurat ARGUMENT...` to its end. */
+export function ziggurat(...argv: string[]): Promise<Ended> {
+  return start(argv).ended;
+}
+
+/** A folder for a test's own files, removed after the file's tests. */
+export async function temporaryFolder(): Promise<{
+  readonly path: string;
+  write(name: string, content: string | Uint8Array): Promise<string>;
+}> {
+  const path = await mkdtemp(join(tmpdir(), "ziggurat-test-"));
+  afterAll(() => rm(path, { recursive: true, force: true }));
+  return {
+    path,
+    async write(name, content) {
+      await writeFile(join(path, name), content);
+      return join(path, name);
+    },
+  };
+}
