@@ -63,7 +63,7 @@ function parse(argv: readonly string[], options: OptionSpecs): Readonly<Record<s
     return parseArgs({ args, options, strict: true, allowPositionals: false }).values;
   } catch (cause) {
     // Node's messages go on with advice of several lines.
-    const [sentence] = String(cause instanceof Error ? cause.message : cause).split(/\. |\n/);
+    const [sentence] = String(cause instanceof Error ? cause.message : cause).split(/\. |\.?\n/);
     throw new UsageError(sentence, { cause });
   }
 }
