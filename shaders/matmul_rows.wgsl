@@ -2,8 +2,8 @@
 //
 //   y[t, row_offset + n] (+)= rstd[t] * sum_k W[n, k] * gain[k] * x[t, k] + bias; see shared/linear
 //
-// A thread computes $R consecutive rows for $T consecutive tokens in registers: no workgroup memory,
-// no barriers. x by subgroupBroadcast or direct, as in matvec_rows.
+// A thread computes $R consecutive rows for $T consecutive tokens in registers: no workgroup
+// memory, no barriers. x is handed around in subgroups or loaded by each thread, as in matvec_rows.
 // Dispatch: (x, y, ceil(tokens / T)) with x * y >= ceil(rows / (R * WORKGROUP_SIZE)).
 // CPU twin: test/reference/matmul.ts
 
@@ -56,12 +56,6 @@ fn main(
 #endif
 #end
 #end
-#if BROADCAST_4
-#else
-#unroll t 0 T
-        let x_1$t = x_0$t;
-#end
-#endif
 #endif
 #unroll half 0 2
 #unroll i 0 4
@@ -78,7 +72,7 @@ fn main(
 #if BROADCAST_4
             let x_i$t = quadBroadcast(x_$half$t, $i);
 #else
-            let x_i$t = subgroupShuffle(x_$half$t, $half * 4 + $i);
+            let x_i$t = subgroupShuffle(x_0$t, $half * 4 + $i);
 #endif
 #end
 #else

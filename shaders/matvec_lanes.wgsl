@@ -2,10 +2,10 @@
 //
 //   y[row_offset + n] (+)= rstd * sum_k W[n, k] * gain[k] * x[k] + bias; see shared/linear.wgsl
 //
-// A workgroup of 8 * $LANES threads computes $GROUPS groups of 8 rows. For each row, LANES threads
-// take the row's blocks in turn; 4 neighbouring threads have 4 lanes of one row, the next 4 those of
-// the next row, so that 32 threads read one run of memory. x is staged in workgroup memory, 2048
-// columns at a time. SUBGROUPS (of at least 4): the 4 lanes are summed without workgroup memory.
+// A workgroup of 8 * $LANES threads computes $GROUPS groups of 8 rows. LANES threads take a row's
+// blocks in turn; 4 neighbouring threads are 4 lanes of one row, the next 4 those of the next row,
+// so that 32 threads read one run of memory. x is staged in workgroup memory, 2048 columns at a
+// time. SUBGROUPS (of at least 4): the sums of 4 lanes need no workgroup memory.
 // Dispatch: (x, y, 1) with x * y >= ceil(rows / (8 * GROUPS)).
 // CPU twin: test/reference/matmul.ts
 

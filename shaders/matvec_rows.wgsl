@@ -3,8 +3,7 @@
 //   y[row_offset + n] (+)= rstd * sum_k W[n, k] * gain[k] * x[k] + bias; see shared/linear.wgsl
 //
 // A thread computes $R consecutive rows. BROADCAST: each lane of a subgroup (of 8; BROADCAST_4: of
-// 4) loads its share of x and all get it by subgroupBroadcast; else each thread loads all of x.
-// LANE_PAIRS: R = 1 and GATED, so that up comes from the neighbour.
+// 4) loads its share of x and hands it to the others; else each thread loads all of x.
 // Dispatch: (x, y, 1) with x * y >= ceil(rows / (R * WORKGROUP_SIZE)).
 // CPU twin: test/reference/matmul.ts
 
@@ -40,8 +39,8 @@ fn main(
 #endif
 
     for (var b = 0u; b < blocks; b += 1u) {
-        // x_<half>…: x * gain * raw_factor for columns 0..15 and 16..31 of the block;
-        // x_sums: the sums of x * gain over each half, which the weights' minima are taken times.
+        // x_<half><i>: columns 16 half + 4i.. of x * gain, times raw_factor for raw_chunk.
+        // x_sums: the sums of x * gain over the halves, for the weights' minima.
 #if BROADCAST
 #unroll load 0 LOADS
         var own_$load = x[x_base + b * 8u + $load * 4 + lane];
@@ -54,13 +53,23 @@ fn main(
 #end
 #if BROADCAST_4
         let x_sums = vec2<f32>(subgroupAdd(own_sum_0), subgroupAdd(own_sum_1));
+#unroll half 0 2
+#unroll i 0 4
+        let x_$half$i = quadBroadcast(own_$half, $i);
+#end
+#end
 #else
-        let own_1 = own_0;
-        // Not subgroupAdd: lavapipe adds lane by lane, which takes an eighth of the kernel's time.
+        // Not subgroupAdd: lavapipe adds lane by lane, which took an eighth of the kernel's time.
         let pair_sum = own_sum_0 + subgroupShuffleXor(own_sum_0, 1u);
-        let half_sum = pair_sum + subgroupShuffleXor(pair_sum, 2u);
-        let other_sum = subgroupShuffleXor(half_sum, 4u);
-        let x_sums = select(vec2<f32>(half_sum, other_sum), vec2<f32>(other_sum, half_sum), lane >= 4u);
+        let own_half = pair_sum + subgroupShuffleXor(pair_sum, 2u);
+        let other_half = subgroupShuffleXor(own_half, 4u);
+        let halves = vec2<f32>(own_half, other_half);
+        let x_sums = select(halves, halves.yx, lane >= 4u);
+#unroll half 0 2
+#unroll i 0 4
+        let x_$half$i = subgroupShuffle(own_0, $half * 4 + $i);
+#end
+#end
 #endif
 #else
         var x_sums = vec2<f32>();
@@ -73,17 +82,6 @@ fn main(
 #endif
         x_sums[$half] += dot(x_$half$i, vec4<f32>(1.0));
         x_$half$i *= raw_factor($half * 4 + $i);
-#end
-#end
-#endif
-#if BROADCAST
-#unroll half 0 2
-#unroll i 0 4
-#if BROADCAST_4
-        let x_$half$i = quadBroadcast(own_$half, $i);
-#else
-        let x_$half$i = subgroupShuffle(own_$half, $half * 4 + $i);
-#endif
 #end
 #end
 #endif
@@ -110,12 +108,6 @@ fn main(
 #else
     let rstd = 1.0;
 #endif
-#if LANE_PAIRS
-    let up = subgroupShuffleXor(sum_0 * rstd, 1u);
-    if ((first_row & 1u) == 0u) {
-        write_pair(0u, first_row, sum_0 * rstd, up);
-    }
-#else
     let sums = array<f32, $R>(
 #unroll r 0 R
         sum_$r * rstd,
@@ -129,6 +121,5 @@ fn main(
 #unroll r 0 R
     write_row(0u, first_row + $r, sums[$r]);
 #end
-#endif
 #endif
 }

@@ -4,9 +4,7 @@
 
 #import row_groups
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (groups of rows, cols / 32, 8 rows, 4)
-
-const BLOCK: u32 = 32u;
+@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>; // (rows / 8, cols / 32, 8, 4)
 
 struct Block {
     first: vec4<u32>,

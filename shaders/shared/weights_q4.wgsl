@@ -1,15 +1,14 @@
 // weights_q4: w = scale * nibble + min, blocks of 32 columns.
 //
-// A block is one vec4<u32>: nibble i (bits 4i..) of word c is column 4i + c, so one mask takes out
-// "chunk" i, columns 4i..4i+3. raw_chunk leaves the nibbles in place: it gives the value times
-// 1 / raw_factor(chunk), a power of two, which costs no shift where x or the scale takes the factor.
+// A block is one vec4: nibble i (bits 4i..) of word c is column 4i + c, so that one mask takes out
+// "chunk" i, columns 4i..4i+3. raw_chunk leaves the nibbles in place: it gives the value over
+// raw_factor(chunk), a power of two, and no shift is needed where x or the scale takes the factor.
+// The words are signed because masks and conversions of signed numbers are cheap everywhere.
 
 #import row_groups
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (groups of rows, cols / 32, 8 rows)
-@group(0) @binding(2) var<storage, read> scales: array<u32>; // (groups of rows, cols / 32, 8 rows), f16 (scale, min)
-
-const BLOCK: u32 = 32u;
+@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (rows / 8, cols / 32, 8)
+@group(0) @binding(2) var<storage, read> scales: array<u32>; // the same; f16 (scale, min)
 
 struct Block {
     quants: vec4<i32>,

@@ -1,12 +1,13 @@
 // weights_q8: w = scale * byte + min, or scale * (byte - 128); blocks of BLOCK (32 or 16) columns.
 //
-// 16 columns are one vec4<u32>: byte p (bits 8p..) of word c is column 4p + c. "Block" below is 32
+// 16 columns are one vec4: byte p (bits 8p..) of word c is column 4p + c. "Block" below is 32
 // columns for every BLOCK; see weights_q4 for chunk, raw_chunk and raw_factor.
 
 #import row_groups
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (groups of rows, cols / 32, 8 rows, 2)
-@group(0) @binding(2) var<storage, read> scales: array<u32>; // like quants, per BLOCK; HAS_MIN: f16 (scale, min), else f16 scales, two per word
+@group(0) @binding(1) var<storage, read> quants: array<vec4<i32>>; // (rows / 8, cols / 32, 8, 2)
+// HAS_MIN: f16 (scale, min) per word; else f16 scales, two per word.
+@group(0) @binding(2) var<storage, read> scales: array<u32>; // (rows / 8, cols / 32, 8, 32 / BLOCK)
 
 override BLOCK: u32;
 override HAS_MIN: bool;

@@ -20,7 +20,7 @@ export type BroadcastSize = 0 | 4 | 8;
 /** One token, a thread per row or rows: for CPU adapters. */
 export interface MatvecRows {
   readonly kernel: "matvec_rows";
-  /** Rows of a thread; 1 or even. */
+  /** Rows of a thread; even. */
   readonly rows: number;
   readonly broadcast: BroadcastSize;
   readonly workgroupSize: number;
@@ -70,7 +70,7 @@ export function linearKernelSpec(
   layout: PlanarLayout,
   form: LinearForm,
 ): KernelSpec {
-  const { flags, sizes } = flagsAndSizes(variant, form);
+  const { flags, sizes } = flagsAndSizes(variant);
   for (const [on, flag] of [
     [form.norm, "NORM"],
     [form.bias, "BIAS"],
@@ -87,23 +87,14 @@ export function linearKernelSpec(
   return { name: variant.kernel, flags, sizes, imports: weights.imports, constants };
 }
 
-function flagsAndSizes(
-  variant: LinearVariant,
-  form: LinearForm,
-): { flags: string[]; sizes: Record<string, number> } {
+function flagsAndSizes(variant: LinearVariant): { flags: string[]; sizes: Record<string, number> } {
   switch (variant.kernel) {
     case "matvec_rows":
     case "matmul_rows": {
       const { rows, broadcast } = variant;
       const flags = broadcast > 0 ? ["BROADCAST"] : [];
       if (broadcast === 4) flags.push("BROADCAST_4");
-      if (form.gated && rows === 1) flags.push("LANE_PAIRS");
-      const sizes = {
-        R: rows,
-        PAIRS: rows / 2,
-        LOADS: broadcast === 4 ? 2 : 1,
-        HALF_LANES: broadcast === 4 ? 0 : 4,
-      };
+      const sizes = { R: rows, PAIRS: rows / 2, LOADS: broadcast === 4 ? 2 : 1 };
       return {
         flags,
         sizes: variant.kernel === "matmul_rows" ? { ...sizes, T: variant.tokens } : sizes,
