@@ -31,7 +31,7 @@ describe("memory runs out", () => {
 
   test("while a model is loaded: a typed error, and nothing stays", async () => {
     const whole = (await open()).faulty.liveBytes();
-    for (const share of [0, 0.01, 0.3, 0.7, 0.95, 0.999]) {
+    for (const share of [0, 0.3, 0.999]) {
       const faulty = faultyGpu();
       faulty.limitBytes(Math.floor(whole * share));
       const error = await failure(loadEngine(bufferSource(file, "tiny.gguf"), { gpu: faulty.gpu }));
@@ -165,7 +165,7 @@ describe("the device is lost", () => {
     await expectDead(engine);
   });
 
-  test.each([1, 6, 12])("in a prefill, at step %i of 12", async (step) => {
+  test.each([1, 12])("in a prefill, at step %i of 12", async (step) => {
     const { faulty, engine } = await open();
     let steps = 0;
     const onPrefill = (): void => {
@@ -176,7 +176,7 @@ describe("the device is lost", () => {
     await expectDead(engine);
   });
 
-  test.each([1, 4, 12])("while an answer streams, after piece %i", async (count) => {
+  test.each([1, 12])("while an answer streams, after piece %i", async (count) => {
     const { faulty, engine } = await open();
     const generation = engine.generate("Hello", { maxTokens: 400 });
     let pieces = 0;
@@ -203,7 +203,7 @@ describe("the device is lost", () => {
   });
 
   test("while a model is loaded", async () => {
-    for (const share of [0, 0.5, 0.95]) {
+    for (const share of [0, 0.9]) {
       const faulty = faultyGpu();
       const load = loadEngine(bufferSource(tinyFile("tiny-flow"), "tiny.gguf"), {
         gpu: faulty.gpu,

@@ -149,7 +149,7 @@ describe("stop strings", () => {
 });
 
 describe("a stop token", () => {
-  test.each([0, 1, 2, 7, 40])("that comes as token %i ends the answer there", async (index) => {
+  test.each([0, 1, 40])("that comes as token %i ends the answer there", async (index) => {
     // The first token from there on that did not come before.
     const { tokenIds } = baseline;
     const at = tokenIds.findIndex((id, i) => i >= index && tokenIds.indexOf(id) === i);
