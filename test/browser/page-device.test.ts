@@ -107,7 +107,8 @@ test("a software adapter may go on, and is said to be slow", async () => {
   await watched.page.getByRole("heading", { name: "No GPU in use: this will be slow" }).waitFor();
   const load = watched.page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" });
   expect(await load.isEnabled()).toBe(true);
-  expect(await watched.page.locator(".load-size").textContent()).toContain("93.8\u00a0MiB to get");
+  const size = watched.page.locator(".load-size");
+  await expect.poll(() => size.textContent()).toContain("93.8\u00a0MiB to get");
   await watched.close();
 });
 

@@ -135,10 +135,12 @@ export async function loadTiny(page: Page): Promise<void> {
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
 }
 
-/** Write a question and send it by the keyboard. */
+/** Write a question and send it by the keyboard; its turn is there when this returns. */
 export async function ask(page: Page, question: string): Promise<void> {
+  const turns = await page.locator(".turn").count();
   await page.getByRole("textbox", { name: "Your question" }).fill(question);
   await page.keyboard.press("Enter");
+  await page.waitForFunction((before) => document.querySelectorAll(".turn").length > before, turns);
 }
 
 /** Wait until the last turn is in this state, looking at every frame. */
