@@ -66,6 +66,8 @@ export function describeLoadProblem(error: unknown): Problem {
         advice: "Try again, or open a smaller model.",
         remedy: "load-again",
       };
+    case "worker":
+      return workerEnded(happened);
     case "shader":
     case "invalid-option":
     case "context-length":
@@ -121,6 +123,8 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
       };
     case "device-lost":
       return deviceLost(happened);
+    case "worker":
+      return workerEnded(happened);
     case "source":
     case "model-format":
     case "unsupported-model":
@@ -137,7 +141,7 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
 /** After these the engine answers no more: it has to be loaded again. */
 export function endsEngine(error: unknown): boolean {
   if (!(error instanceof LlmError)) return false;
-  return ["device-lost", "gpu-out-of-memory", "shader"].includes(error.code);
+  return ["device-lost", "gpu-out-of-memory", "shader", "worker"].includes(error.code);
 }
 
 function deviceLost(happened: string): Problem {
@@ -146,6 +150,16 @@ function deviceLost(happened: string): Problem {
     happened,
     safe: CONVERSATION_KEPT,
     advice: "Load the model again and go on. If it happens again, restart the browser.",
+    remedy: "load-again",
+  };
+}
+
+function workerEnded(happened: string): Problem {
+  return {
+    title: "The model’s worker ended",
+    happened,
+    safe: CONVERSATION_KEPT,
+    advice: "Load the model again and go on. If it happens again, close other pages.",
     remedy: "load-again",
   };
 }

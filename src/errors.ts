@@ -10,7 +10,8 @@ export type ErrorCode =
   | "invalid-option"
   | "context-length"
   | "source"
-  | "chat-template";
+  | "chat-template"
+  | "worker";
 
 /** Base of every error that Ziggurat throws on purpose; anything else that escapes is a bug. */
 export abstract class LlmError extends Error {
@@ -162,4 +163,12 @@ export class SourceError extends LlmError {
 /** The model's chat template is broken, runs too long or writes too much. */
 export class ChatTemplateError extends LlmError {
   readonly code = "chat-template";
+}
+
+/** The worker that an engine lives in failed to start, crashed or was ended. */
+export class WorkerError extends LlmError {
+  readonly code = "worker";
+  constructor(what: string, options?: ErrorOptions) {
+    super(`${what}; make a new worker and load the model in it`, options);
+  }
 }

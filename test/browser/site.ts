@@ -25,12 +25,16 @@ export interface BuiltSite {
   close(): Promise<void>;
 }
 
-/** Build and serve the site. Models aren't copied: they are served from where they lie. */
-export async function openBuiltSite(): Promise<BuiltSite> {
+/**
+ * Build and serve the site, or a page of the tests in a folder of its own. Models aren't copied: they
+ * are served from where they lie.
+ */
+export async function openBuiltSite(root: string = "demo"): Promise<BuiltSite> {
   const folder = await mkdtemp(join(tmpdir(), "ziggurat-site-"));
   await build({
     configFile: join(TOP, "vite.config.ts"),
     logLevel: "warn",
+    root: join(TOP, root),
     build: { outDir: folder, copyPublicDir: false },
   });
   const folders = [folder, join(TOP, "public"), join(TOP, "test/golden/data")];

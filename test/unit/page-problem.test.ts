@@ -17,6 +17,7 @@ import {
   UnsupportedDeviceError,
   UnsupportedModelError,
   WebGpuUnavailableError,
+  WorkerError,
 } from "../../src/index.ts";
 
 const ERRORS = [
@@ -31,6 +32,7 @@ const ERRORS = [
   new ContextLengthError(9000, 8192, "the prompt"),
   new SourceError("models/a.gguf", "answered 404"),
   new ChatTemplateError("the template loops"),
+  new WorkerError("the model's worker was ended"),
   new TypeError("x is undefined"),
   "a string",
 ];
@@ -68,7 +70,7 @@ describe("problems as the page tells them", () => {
       if (!endsEngine(error)) continue;
       expect(describeAnswerProblem(error, false).remedy).toBe("load-again");
     }
-    expect(ERRORS.filter(endsEngine)).toEqual(ERRORS.slice(2, 5));
+    expect(ERRORS.filter(endsEngine)).toEqual([...ERRORS.slice(2, 5), ERRORS[11]]);
   });
 
   it("leave file names and addresses as they are at the start of a sentence", () => {

@@ -1,0 +1,112 @@
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type BuiltSite, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
+
+let site: BuiltSite;
+let watched: WatchedPage;
+let page: Page;
+
+beforeAll(async () => {
+  site = await openBuiltSite("test/browser/worker-page");
+  watched = await openWatched(site, { expectedLog: /404/ });
+  page = watched.page;
+});
+
+afterAll(async () => {
+  await watched?.close();
+  await site?.close();
+});
+
+test("errors in the worker are the page's own classes, and addresses the page's", async () => {
+  const errors = await page.evaluate(async () => {
+    const { createWorkerEngine, errors: classes, makeWorker } = window.app;
+    const broken = new Blob(["no model at all, but long enough for a header"]);
+    const thrown = [broken, "missing.gguf"].map((source) =>
+      createWorkerEngine(makeWorker(), source).then(
+        () => ["nothing", ""],
+        (error: unknown) => [
+          Object.entries(classes).find(([, type]) => error instanceof type)?.[0],
+          String(error),
+        ],
+      ),
+    );
+    return Promise.all(thrown);
+  });
+  expect(errors[0]?.[0]).toBe("ModelFormatError");
+  expect(errors[0]?.[1]).toContain("magic");
+  expect(errors[1]?.[0]).toBe("SourceError");
+  expect(errors[1]?.[1]).toContain(`${site.url}missing.gguf`);
+});
+
+test("a worker answers as the page does, can be stopped, and its end is noticed", async () => {
+  const outcome = await page.evaluate(async () => {
+    const { createWorkerEngine, fetchModel, loadEngine, makeWorker } = window.app;
+    const cache = { policy: "pyramidkv", budget: 24, windowSize: 4, beta: 2 } as const;
+    const prompt = "31415926535897932384626433832795".repeat(2);
+
+    /** The whole answer, and what the engine said of it. */
+    const answer = async (engine: Awaited<ReturnType<typeof loadEngine>>) => {
+      let [text, rows] = ["", 0];
+      const onPrefill = (): void => void (rows = engine.memory().kv.layers[0]?.length ?? -1);
+      const generation = engine.generate(prompt, { maxTokens: 40, onPrefill });
+      for await (const piece of generation) text += piece.text;
+      const { tokenIds, usage, memory } = await generation.result;
+      return { text, rows, tokenIds, usage, memory, handle: engine.memory() };
+    };
+
+    const local = await loadEngine(await fetchModel(), { cache });
+    const here = await answer(local);
+    await local.destroy();
+    const stages: string[] = [];
+    const worker = makeWorker();
+    const engine = await createWorkerEngine(worker, await fetchModel(), {
+      cache,
+      onProgress: ({ stage }) => stages.push(stage),
+    });
+    const there = await answer(engine);
+
+    const stop = new AbortController();
+    const reason = new Error("no time");
+    let stopped: unknown;
+    try {
+      for await (const piece of engine.generate("123", { maxTokens: 500, signal: stop.signal })) {
+        if (piece.text !== "") stop.abort(reason);
+      }
+    } catch (error) {
+      stopped = error;
+    }
+    for await (const piece of engine.generate("123", { maxTokens: 500 })) {
+      if (piece.tokenIds.length > 0) break;
+    }
+    const { text } = await engine.generate("123", { maxTokens: 5 }).result;
+
+    let ended: unknown;
+    try {
+      const generation = engine.generate("123", { maxTokens: 4000 });
+      for await (const piece of generation) if (piece.text !== "") worker.terminate();
+    } catch (error) {
+      ended = error;
+    }
+    const later = await engine.keptPositions().catch((error: unknown) => error);
+    await engine.destroy();
+    return {
+      here,
+      there,
+      stages,
+      text,
+      stoppedByReason: stopped === reason,
+      ended: String(ended),
+      isWorkerError: ended instanceof window.app.errors.WorkerError && later === ended,
+    };
+  });
+  const { here, there, stages } = outcome;
+  expect(here.text).not.toBe("");
+  expect(there).toEqual(here);
+  expect(there.handle).toEqual(there.memory);
+  expect(there.rows).toBeGreaterThan(0);
+  expect([stages[0], stages.at(-1)]).toEqual(["open", "ready"]);
+  expect(outcome.stoppedByReason).toBe(true);
+  expect(outcome.text).not.toBe("");
+  expect(outcome.isWorkerError).toBe(true);
+  expect(outcome.ended).toContain("worker was ended");
+});

@@ -1,0 +1,89 @@
+import type {
+  Engine,
+  GenerateOptions,
+  GenerateResult,
+  MemoryReport,
+  Piece,
+  Prompt,
+  ScoreOptions,
+} from "../../src/index.ts";
+import { GenerationStream } from "../../src/engine/generation.ts";
+
+/** An engine that writes numbers: for what stands between an app and an engine. */
+export class FakeEngine implements Engine {
+  readonly config = { numLayers: 2, contextLength: 100 } as Engine["config"];
+  readonly adapter = { vendor: "nobody", features: ["a"] } as unknown as Engine["adapter"];
+  readonly kernelChoices = { linear: "rows" };
+  dispatchesPerToken = 0;
+  /** Bytes of the cache: one for each token. */
+  tokens = 0;
+  /** Pieces that were asked for. */
+  pulled = 0;
+  /** How the last answer ended. */
+  ended: "no" | "whole" | "stopped" = "no";
+  /** What was called, and with what. */
+  readonly calls: unknown[] = [];
+  /** The options of the last call. */
+  options: Partial<GenerateOptions & ScoreOptions> = {};
+  /** Thrown by the next call. */
+  failure: unknown;
+
+  generate(prompt: Prompt, options: GenerateOptions = {}): ReturnType<Engine["generate"]> {
+    return new GenerationStream(this.#generate(prompt, options));
+  }
+
+  async *#generate(
+    prompt: Prompt,
+    options: GenerateOptions,
+  ): AsyncGenerator<Piece, GenerateResult> {
+    this.#called("generate", prompt, options);
+    const { maxTokens = 3, onPrefill, signal } = options;
+    this.ended = "stopped";
+    this.dispatchesPerToken = 17;
+    this.tokens += 10;
+    onPrefill?.({ doneTokens: 10, totalTokens: 10 });
+    const tokenIds: number[] = [];
+    for (let id = 0; id < maxTokens; id++) {
+      await new Promise((resolve) => setTimeout(resolve));
+      signal?.throwIfAborted();
+      this.pulled++;
+      this.tokens++;
+      tokenIds.push(id);
+      yield { text: `${id} `, tokenIds: [id] };
+    }
+    this.ended = "whole";
+    const text = tokenIds.map((id) => `${id} `).join("");
+    const result: Partial<GenerateResult> = { text, tokenIds, finishReason: "length" };
+    return result as GenerateResult;
+  }
+
+  async score(...args: Parameters<Engine["score"]>): ReturnType<Engine["score"]> {
+    return this.#called("score", ...args) as Awaited<ReturnType<Engine["score"]>>;
+  }
+
+  async setCache(...args: Parameters<Engine["setCache"]>): Promise<void> {
+    this.#called("setCache", ...args);
+  }
+
+  async keptPositions(): Promise<number[][][]> {
+    return this.#called("keptPositions") as unknown as number[][][];
+  }
+
+  async destroy(): Promise<void> {
+    this.#called("destroy");
+    this.tokens = 0;
+  }
+
+  memory(): MemoryReport {
+    return { total: this.tokens } as MemoryReport;
+  }
+
+  #called(name: string, ...args: unknown[]): unknown {
+    const failure = this.failure;
+    this.failure = undefined;
+    if (failure !== undefined) throw failure;
+    this.calls.push([name, ...args]);
+    this.options = args.at(-1) ?? {};
+    return { called: name };
+  }
+}
