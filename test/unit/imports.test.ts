@@ -49,11 +49,15 @@ const LAYERS: readonly (readonly string[])[] = [
   ["gpu", "formats", "sampling"],
   ["hub", "text", "cache"],
   ["model"],
-  ["engine"],
+  ["profile"],
+  ["engine", "elements"],
   ["api"],
   ["index", "worker"],
   ["cli", "demo"],
 ];
+
+/** What users of the package can import. */
+const ENTRIES = ["index", "worker", "elements", "profile"];
 
 /** Parts, or files of a part, that run where there is no GPU. */
 const WITHOUT_GPU = /^src\/(formats|text|sampling)\/|^src\/cache\/(budget|scheduler)\.ts$/;
@@ -90,7 +94,7 @@ function breaches({ path, code, imports }: SourceFile): string[] {
     if (["cli", "demo"].includes(own) && other === "engine") {
       found.push(`${line}: the engine is reached through src/index.ts`);
     }
-    if (own === "demo" && !["index", "worker"].includes(other))
+    if (own === "demo" && !ENTRIES.includes(other))
       found.push(`${line}: the pages use the public API only`);
     if (WITHOUT_GPU.test(path) && other === "gpu") found.push(`${line}: must run without a GPU`);
   }

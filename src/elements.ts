@@ -1,0 +1,28 @@
+/**
+ * The charts as custom elements, for any page: plain data in by the property `data`, no engine
+ * inside. Importing this defines them where there is a document, and does nothing elsewhere.
+ */
+import { ZigMeter } from "./elements/meter.ts";
+import { ZigPyramid } from "./elements/pyramid.ts";
+import { ZigTokens } from "./elements/tokens.ts";
+
+export { type MeterData, ZigMeter } from "./elements/meter.ts";
+export { type PyramidData, type PyramidLayer, ZigPyramid } from "./elements/pyramid.ts";
+export { type TokenShare, type TokensData, ZigTokens } from "./elements/tokens.ts";
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "zig-meter": ZigMeter;
+    "zig-pyramid": ZigPyramid;
+    "zig-tokens": ZigTokens;
+  }
+}
+
+const ELEMENTS = { "zig-meter": ZigMeter, "zig-pyramid": ZigPyramid, "zig-tokens": ZigTokens };
+
+// Inert in Node; and a second copy of the package on a page leaves the first one's elements be.
+if ("customElements" in globalThis) {
+  for (const [name, element] of Object.entries(ELEMENTS)) {
+    if (customElements.get(name) === undefined) customElements.define(name, element);
+  }
+}

@@ -1,0 +1,223 @@
+import { ChartElement, movedByKey } from "./chart-element.ts";
+import { formatBytes, formatCount, formatShare } from "./format.ts";
+import { fillRows, fitChildren, html, setAttributes, setText, svg, table } from "./nodes.ts";
+
+/** Cache rows of a layer, as `engine.memory().kv.layers` has them. */
+export interface PyramidLayer {
+  /** Rows per KV head that the policy allows. */
+  readonly budget: number;
+  /** Rows in use, of the longest KV head. */
+  readonly length: number;
+  /** Rows allocated, of the longest KV head. */
+  readonly capacity: number;
+  readonly bytes: number;
+  /** What a full cache would have allocated. */
+  readonly fullBytes: number;
+  /** Share of the window's attention that the kept rows carry, per KV head. */
+  readonly keptMass?: readonly number[];
+}
+
+/** What `zig-pyramid` shows. */
+export interface PyramidData {
+  /** Tokens that a full cache would hold in every layer. */
+  readonly tokens: number;
+  readonly layers: readonly PyramidLayer[];
+  /** The layer in work, not yet compressed. */
+  readonly workingLayer?: number;
+}
+
+const CSS = `
+.stage { height: var(--zig-pyramid-height, 15rem); }
+svg { height: 100%; }
+.full { fill: none; stroke: var(--_edge); }
+.working { fill: none; stroke: var(--_accent); stroke-dasharray: 4 3; }
+.room { fill: color-mix(in srgb, var(--_accent) 28%, transparent); }
+.kept { fill: var(--_accent); }
+.added { fill: var(--_values); }
+.budget { stroke: var(--_ink); }
+.cursor { fill: none; stroke: var(--_ink); }
+.full, .working, .budget, .cursor { vector-effect: non-scaling-stroke; stroke-width: 1px; }
+.readout { min-height: 2.8em; padding-top: 4px; }
+@media (prefers-reduced-motion: no-preference) {
+  .room, .kept, .added { transition: x 240ms ease-out, width 240ms ease-out; }
+}
+`;
+
+const WIDTH = 1000;
+const LAYER_HEIGHT = 10;
+
+/**
+ * `zig-pyramid`: the cache seen from the side, layer 0 at the bottom. Each terrace is as wide as the
+ * rows it keeps (lighter at its sides: rows appended since, then spare ones; ticks: its budget); the
+ * hairline block behind is the full cache. Attributes: `unit="bytes"`, `scale="log"`. Fires
+ * `zig-layer` with `{ layer }` when the cursor moves.
+ */
+export class ZigPyramid extends ChartElement<PyramidData> {
+  static readonly observedAttributes: readonly string[] = ["unit", "scale"];
+  readonly #stage = html("div", { class: "stage", role: "slider", tabindex: 0 });
+  readonly #bars = svg("g");
+  readonly #full = svg("rect", { class: "full", x: 0.5, y: 0.5 });
+  readonly #working = svg("rect", { class: "working", height: LAYER_HEIGHT - 1 });
+  readonly #cursor = svg("rect", { class: "cursor", height: LAYER_HEIGHT });
+  readonly #svg = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
+  readonly #readout = html("p", { class: "readout" });
+  readonly #twin = table(
+    "Rows of the KV cache per layer",
+    [
+      "Layer",
+      "Budget",
+      "In use",
+      "Allocated",
+      "Full cache",
+      "Bytes",
+      "Full bytes",
+      "Kept attention",
+    ],
+    { class: "twin" },
+  );
+  #at: number | undefined;
+
+  constructor() {
+    super(CSS);
+    this.#svg.append(this.#full, this.#bars, this.#working, this.#cursor);
+    this.#stage.append(this.#svg);
+    this.root.append(this.#stage, this.#readout, this.#twin.table);
+    setAttributes(this.#stage, {
+      "aria-label": "Layers of the KV cache",
+      "aria-orientation": "vertical",
+    });
+    this.#stage.addEventListener("pointermove", (event) => this.#point(event));
+    this.#stage.addEventListener("pointerleave", () => {
+      if (!this.#stage.matches(":focus-visible")) this.#moveTo(undefined);
+    });
+    this.#stage.addEventListener("focus", () => this.#moveTo(this.#at ?? 0));
+    this.#stage.addEventListener("blur", () => this.#moveTo(undefined));
+    this.#stage.addEventListener("keydown", (event) => {
+      const last = (this.data?.layers.length ?? 0) - 1;
+      const to = movedByKey(event.key, this.#at ?? 0, last, 5);
+      if (to === undefined || last < 0) return;
+      event.preventDefault();
+      this.#moveTo(to);
+    });
+  }
+
+  protected render(data: PyramidData | undefined): void {
+    const layers = data?.layers ?? [];
+    const count = layers.length;
+    setAttributes(this.#svg, { viewBox: `0 0 ${WIDTH} ${Math.max(count, 1) * LAYER_HEIGHT}` });
+    fitChildren(this.#bars, count, () =>
+      svg(
+        "g",
+        {},
+        ...["room", "added", "kept"].map((name) =>
+          svg("rect", { class: name, height: LAYER_HEIGHT - 1 }),
+        ),
+        svg("path", { class: "budget" }),
+      ),
+    );
+    const isInBytes = this.getAttribute("unit") === "bytes";
+    const rowBytes = ({ bytes, capacity }: PyramidLayer): number =>
+      isInBytes ? (capacity > 0 ? bytes / capacity : 0) : 1;
+    const fullOf = (layer: PyramidLayer): number =>
+      isInBytes ? layer.fullBytes : (data?.tokens ?? 0);
+    const widest = Math.max(
+      1,
+      ...layers.map((layer) => Math.max(fullOf(layer), layer.capacity * rowBytes(layer))),
+    );
+    const isLog = this.getAttribute("scale") === "log";
+    const width = (value: number): number =>
+      (WIDTH - 1) * (isLog ? Math.log1p(value) / Math.log1p(widest) : value / widest);
+    const place = (rect: Element, value: number, y: number): void => {
+      const wide = width(value);
+      setAttributes(rect, { x: (WIDTH - wide) / 2, y, width: wide });
+    };
+    layers.forEach((layer, at) => {
+      const [room, added, kept, budget] = [
+        ...(this.#bars.children[at]?.children ?? []),
+      ] as Element[];
+      const y = (count - 1 - at) * LAYER_HEIGHT + 0.5;
+      const row = rowBytes(layer);
+      place(room as Element, layer.capacity * row, y);
+      place(added as Element, layer.length * row, y);
+      place(kept as Element, Math.min(layer.budget, layer.length) * row, y);
+      const half = width(layer.budget * row) / 2;
+      const tick = (x: number): string => `M${x},${y}v${LAYER_HEIGHT - 1}`;
+      const path = layer.length > 0 ? tick(WIDTH / 2 - half) + tick(WIDTH / 2 + half) : "";
+      setAttributes(budget as Element, { d: path });
+    });
+    const full = Math.max(0, ...layers.map(fullOf));
+    place(this.#full, full, 0.5);
+    setAttributes(this.#full, { height: Math.max(0, count * LAYER_HEIGHT - 1) });
+    const working = data?.workingLayer ?? -1;
+    place(this.#working, working >= 0 ? full : 0, (count - 1 - working) * LAYER_HEIGHT + 0.5);
+    this.#renderCursor(data);
+    fillRows(
+      this.#twin.body,
+      layers.map((layer, at) => twinRow(layer, at, data?.tokens ?? 0)),
+    );
+  }
+
+  #renderCursor(data: PyramidData | undefined): void {
+    const count = data?.layers.length ?? 0;
+    const at = this.#at === undefined || count === 0 ? undefined : Math.min(this.#at, count - 1);
+    const y = at === undefined ? 0 : (count - 1 - at) * LAYER_HEIGHT;
+    setAttributes(this.#cursor, { x: 0.5, y, width: at === undefined ? 0 : WIDTH - 1 });
+    const text = at === undefined ? summary(data) : describe(data as PyramidData, at);
+    setText(this.#readout, text);
+    setAttributes(this.#stage, {
+      "aria-valuemin": 0,
+      "aria-valuemax": Math.max(count - 1, 0),
+      "aria-valuenow": at ?? 0,
+      "aria-valuetext": text,
+    });
+  }
+
+  #point(event: PointerEvent): void {
+    const { top, height } = this.#stage.getBoundingClientRect();
+    const count = this.data?.layers.length ?? 0;
+    if (count === 0) return;
+    const fromTop = Math.floor(((event.clientY - top) / height) * count);
+    this.#moveTo(Math.min(Math.max(count - 1 - fromTop, 0), count - 1));
+  }
+
+  #moveTo(at: number | undefined): void {
+    if (at === this.#at) return;
+    this.#at = at;
+    this.requestRender();
+    if (at !== undefined) this.announce("zig-layer", { layer: at });
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function twinRow(layer: PyramidLayer, at: number, tokens: number): string[] {
+  const { budget, length, capacity, bytes, fullBytes, keptMass = [] } = layer;
+  return [
+    ...[at, budget, length, capacity, tokens].map(formatCount),
+    ...[bytes, fullBytes].map(formatBytes),
+    keptMass.length > 0 ? formatShare(mean(keptMass)) : "not measured",
+  ];
+}
+
+function summary(data: PyramidData | undefined): string {
+  const layers = data?.layers ?? [];
+  const first = layers[0];
+  const last = layers.at(-1);
+  if (data === undefined || first === undefined || last === undefined) return "No layers yet.";
+  if (data.tokens === 0) return `${formatCount(layers.length)} layers, nothing read yet.`;
+  const inUse = `${formatCount(first.length)} rows at the bottom, ${formatCount(last.length)} on top`;
+  return `Layers 0 to ${layers.length - 1}: ${inUse}; a full cache has ${formatCount(data.tokens)} in each.`;
+}
+
+function describe({ layers, tokens }: PyramidData, at: number): string {
+  const layer = layers[at] as PyramidLayer;
+  const { budget, length, capacity, bytes, fullBytes, keptMass = [] } = layer;
+  const mass = keptMass.length > 0 ? `, ${formatShare(mean(keptMass))} of the attention kept` : "";
+  return (
+    `Layer ${at}: ${formatCount(length)} of ${formatCount(tokens)} rows per head in use, ` +
+    `budget ${formatCount(budget)}, room ${formatCount(capacity)}; ` +
+    `${formatBytes(bytes)} of ${formatBytes(fullBytes)}${mass}.`
+  );
+}

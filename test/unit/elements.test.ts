@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { PALETTE, type PaletteName } from "../../src/elements/palette.ts";
+import { formatBytes, formatMiB, formatShare, formatTime } from "../../src/elements/format.ts";
+
+/** Contrast ratio of two colours as WCAG 2 defines it. */
+function contrast(a: string, b: string): number {
+  const luminance = (hex: string): number => {
+    const [red, green, blue] = [1, 3, 5].map((at) => {
+      const c = Number.parseInt(hex.slice(at, at + 2), 16) / 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+
+test("importing the elements does nothing where there is no document", async () => {
+  expect("customElements" in globalThis).toBe(false);
+  const { ZigPyramid } = await import("../../src/elements.ts");
+  expect(ZigPyramid).toBeTypeOf("function");
+});
+
+test.each([
+  [0, "light"],
+  [1, "dark"],
+] as const)("colours stand out from the paper (%i, %s): text 4.5 to 1, marks 3 to 1", (theme) => {
+  const paper = PALETTE.paper[theme];
+  for (const name of Object.keys(PALETTE) as PaletteName[]) {
+    if (name === "paper" || name === "line") continue;
+    const least = ["ink", "ink-soft", "accent", "warning"].includes(name) ? 4.5 : 3;
+    expect(contrast(PALETTE[name][theme], paper), name).toBeGreaterThanOrEqual(least);
+  }
+});
+
+test("the charts and the pages have the same colours", () => {
+  const css = readFileSync(new URL("../../demo/base.css", import.meta.url), "utf8");
+  const themes = [...css.matchAll(/:root \{([^}]*)\}/g)].map(([, body]) => body ?? "");
+  for (const [theme, body] of themes.entries()) {
+    for (const [name, colours] of Object.entries(PALETTE)) {
+      const given = new RegExp(`--${name}: (#[0-9a-f]{6});`).exec(body)?.[1];
+      if (given !== undefined) expect(given, name).toBe(colours[theme]);
+    }
+  }
+  expect(themes).toHaveLength(2);
+});
+
+describe("figures on the charts", () => {
+  test.each([
+    [formatBytes(512), "512_B"],
+    [formatBytes(24_000), "23.4_KiB"],
+    [formatBytes(1_572_864), "1.5_MiB"],
+    [formatMiB(3 * 2 ** 30), "3,072.0_MiB"],
+    [formatShare(0.931), "93.1_%"],
+    [formatTime(0.012), "12_µs"],
+    [formatTime(4.21), "4.2_ms"],
+    [formatTime(1_340), "1.3_s"],
+    [formatTime(0), "0.0_ms"],
+  ])("%s", (text, expected) => {
+    expect(text).toBe(expected.replaceAll("_", "\u00a0"));
+  });
+});
