@@ -1,4 +1,4 @@
-import { isSoftwareAdapter } from "../src/index.ts";
+import { isSoftwareAdapter, NEEDED_LIMITS } from "../src/index.ts";
 import { describeDevice } from "./diagnostics.ts";
 
 /** Why nothing can run here. */
@@ -22,18 +22,6 @@ export interface DeviceCheck {
   /** Everything that a bug report needs, as text to copy. */
   readonly diagnostics: string;
 }
-
-/**
- * What the portable kernels need: WebGPU's own guaranteed limits. An adapter under them is in
- * compatibility mode, or holds its figures back.
- */
-const NEEDED_LIMITS = {
-  maxBufferSize: 268_435_456,
-  maxStorageBufferBindingSize: 134_217_728,
-  maxStorageBuffersPerShaderStage: 8,
-  maxComputeWorkgroupStorageSize: 16_384,
-  maxComputeInvocationsPerWorkgroup: 256,
-} as const;
 
 /** Look at the page's context, WebGPU and its adapter; asks for no device and allocates nothing. */
 export async function checkDevice(): Promise<DeviceCheck> {

@@ -71,6 +71,7 @@ export function describeLoadProblem(error: unknown): Problem {
     case "shader":
     case "invalid-option":
     case "context-length":
+    case "remote":
       return unexpected(error, "load-again");
     default:
       return error.code satisfies never;
@@ -130,6 +131,7 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
     case "unsupported-model":
     case "webgpu-unavailable":
     case "unsupported-device":
+    case "remote":
       return unexpected(error, "answer-again");
     case "shader":
       return unexpected(error, "load-again");

@@ -11,7 +11,8 @@ export type ErrorCode =
   | "context-length"
   | "source"
   | "chat-template"
-  | "worker";
+  | "worker"
+  | "remote";
 
 /** Base of every error that Ziggurat throws on purpose; anything else that escapes is a bug. */
 export abstract class LlmError extends Error {
@@ -170,5 +171,19 @@ export class WorkerError extends LlmError {
   readonly code = "worker";
   constructor(what: string, options?: ErrorOptions) {
     super(`${what}; make a new worker and load the model in it`, options);
+  }
+}
+
+/** A server that answers in this device's place refused, failed, or broke off. */
+export class RemoteError extends LlmError {
+  readonly code = "remote";
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined;
+  /** What had come of the answer until then. */
+  readonly text: string;
+  constructor(message: string, status: number | undefined, text: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.text = text;
   }
 }

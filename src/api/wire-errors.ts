@@ -7,6 +7,7 @@ import {
   InvalidOptionError,
   LlmError,
   ModelFormatError,
+  RemoteError,
   ShaderError,
   SourceError,
   UnsupportedDeviceError,
@@ -31,6 +32,7 @@ const OWN: Record<ErrorCode, ErrorClass> = {
   source: SourceError,
   "chat-template": ChatTemplateError,
   worker: WorkerError,
+  remote: RemoteError,
 };
 
 const PLATFORM: Record<string, ErrorClass> = {

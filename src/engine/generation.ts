@@ -1,14 +1,14 @@
-import type { GenerateResult, Generation, Piece } from "./types.ts";
+import type { AnswerResult, GenerateResult, Generation, Piece } from "./types.ts";
 
 /** Makes an answer out of what produces it: iterated by the caller, or drained for its result. */
-export class GenerationStream implements Generation {
-  readonly #pieces: AsyncGenerator<Piece, GenerateResult>;
-  readonly #outcome: Promise<GenerateResult>;
-  #resolve: (result: GenerateResult) => void = () => {};
+export class GenerationStream<R extends AnswerResult = GenerateResult> implements Generation<R> {
+  readonly #pieces: AsyncGenerator<Piece, R>;
+  readonly #outcome: Promise<R>;
+  #resolve: (result: R) => void = () => {};
   #reject: (error: unknown) => void = () => {};
   #started = false;
 
-  constructor(pieces: AsyncGenerator<Piece, GenerateResult>) {
+  constructor(pieces: AsyncGenerator<Piece, R>) {
     this.#pieces = pieces;
     this.#outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -17,7 +17,7 @@ export class GenerationStream implements Generation {
     this.#outcome.catch(() => {}); // whoever iterates sees the error there
   }
 
-  get result(): Promise<GenerateResult> {
+  get result(): Promise<R> {
     if (!this.#started) void this.#drain();
     return this.#outcome;
   }

@@ -46,7 +46,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
 
-/** A piece of the answer: whole characters, as many tokens as one read-back brought. */
+/** A piece of the answer: whole characters, as many tokens as one read-back brought; a server tells no ids. */
 export interface Piece {
   readonly text: string;
   readonly tokenIds: readonly number[];
@@ -66,14 +66,21 @@ export interface GenerateTimings {
   readonly timeToFirstTokenMs: number;
 }
 
-export interface GenerateResult {
+/** What every answer comes to, wherever it was made. */
+export interface AnswerResult {
   readonly text: string;
+  readonly finishReason: FinishReason;
+  /** Undefined where a server did not tell. */
+  readonly usage: Usage | undefined;
+  readonly timings: GenerateTimings;
+}
+
+/** An answer of an engine on this device. */
+export interface GenerateResult extends AnswerResult {
   /** Generated tokens, the stop token not included. */
   readonly tokenIds: readonly number[];
   readonly promptTokenIds: readonly number[];
-  readonly finishReason: FinishReason;
   readonly usage: Usage;
-  readonly timings: GenerateTimings;
   readonly memory: MemoryReport;
   readonly cache: CacheReport;
 }
@@ -100,9 +107,24 @@ export interface CacheReport {
 }
 
 /** An answer in the making: iterate over its pieces, or await its result. */
-export interface Generation extends AsyncIterable<Piece> {
+export interface Generation<R extends AnswerResult = GenerateResult> extends AsyncIterable<Piece> {
   /** Settles when the answer is complete; rejects as the iteration does. */
-  readonly result: Promise<GenerateResult>;
+  readonly result: Promise<R>;
+}
+
+/**
+ * Whatever answers: an engine on this device, in a worker, or on a server. An app that needs no
+ * more than this goes from one to the other by one line.
+ */
+export interface ChatEngine {
+  /**
+   * Answer a conversation, or continue a raw text; token ids are taken as they are.
+   * @throws InvalidOptionError, ContextLengthError, ChatTemplateError, DeviceLostError,
+   * GpuOutOfMemoryError; RemoteError on a server; the signal's reason when it is aborted.
+   */
+  generate(prompt: Prompt, options?: GenerateOptions): Generation<AnswerResult>;
+  /** Let go of everything that it holds. */
+  destroy(): Promise<void>;
 }
 
 export interface ScoreOptions {
@@ -178,18 +200,13 @@ export interface AdapterSummary {
 }
 
 /** A loaded model, ready to answer. One call runs at a time; a second one is refused. */
-export interface Engine {
+export interface Engine extends ChatEngine {
   readonly config: ModelConfig;
   readonly adapter: AdapterSummary;
   /** The kernel variants that were chosen for this adapter, by role. */
   readonly kernelChoices: Readonly<Record<string, string>>;
   /** Dispatches of one decode step. */
   readonly dispatchesPerToken: number;
-  /**
-   * Answer a conversation, or continue a raw text; token ids are taken as they are.
-   * @throws InvalidOptionError, ContextLengthError, ChatTemplateError, DeviceLostError,
-   * GpuOutOfMemoryError; the signal's reason when it is aborted.
-   */
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;

@@ -1,10 +1,5 @@
-import {
-  DeviceLostError,
-  GpuOutOfMemoryError,
-  type LlmError,
-  ShaderError,
-  WebGpuUnavailableError,
-} from "../errors.ts";
+import { DeviceLostError, GpuOutOfMemoryError, type LlmError, ShaderError } from "../errors.ts";
+import { isSoftwareAdapter, requestAdapter } from "./adapter.ts";
 import { BufferAllocator } from "./buffers.ts";
 import { KernelCache } from "./kernel.ts";
 
@@ -128,34 +123,4 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
-  if (gpu === undefined && globalThis.isSecureContext === false) {
-    throw new WebGpuUnavailableError(
-      "insecure-context",
-      "WebGPU needs a secure page: open it over https or from localhost",
-    );
-  }
-  const entry = gpu ?? globalThis.navigator?.gpu;
-  if (entry === undefined) {
-    throw new WebGpuUnavailableError(
-      "no-webgpu",
-      "this browser has no WebGPU; use a current Chrome, Edge, Safari 26 or Firefox",
-    );
-  }
-  const adapter = await entry.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) {
-    throw new WebGpuUnavailableError(
-      "no-adapter",
-      "WebGPU found no usable GPU; update the driver, or enable WebGPU for this GPU in the browser",
-    );
-  }
-  return adapter;
-}
-
-/** Lavapipe and SwiftShader: their descriptions name a rasteriser that runs on the CPU. */
-export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
-  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
-  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(text);
 }
