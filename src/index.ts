@@ -1,5 +1,7 @@
 /** The public API of Ziggurat: re-exports only. */
 export * from "./errors.ts";
+export { openAi } from "./api/openai.ts";
+export type * from "./api/openai-types.ts";
 export { createWorkerEngine, type WorkerLoadOptions } from "./api/worker-client.ts";
 export type { WorkerLike } from "./api/worker-link.ts";
 export { loadEngine } from "./engine/load.ts";

@@ -53,8 +53,24 @@ export class FakeEngine implements Engine {
     }
     this.ended = "whole";
     const text = tokenIds.map((id) => `${id} `).join("");
-    const result: Partial<GenerateResult> = { text, tokenIds, finishReason: "length" };
-    return result as GenerateResult;
+    return {
+      text,
+      tokenIds,
+      promptTokenIds: [],
+      finishReason: "length",
+      usage: { promptTokens: 10, cachedTokens: 4, completionTokens: tokenIds.length },
+      timings: {
+        prefillTokens: 6,
+        prefillMs: 3,
+        prefillTokensPerSecond: 2000,
+        decodeTokens: tokenIds.length,
+        decodeMs: 10,
+        decodeTokensPerSecond: 100,
+        timeToFirstTokenMs: 5,
+      },
+      memory: this.memory(),
+      cache: { policy: "pyramidkv", evicted: true } as GenerateResult["cache"],
+    };
   }
 
   async score(...args: Parameters<Engine["score"]>): ReturnType<Engine["score"]> {
@@ -75,7 +91,8 @@ export class FakeEngine implements Engine {
   }
 
   memory(): MemoryReport {
-    return { total: this.tokens } as MemoryReport;
+    const kv = { allocated: this.tokens, full: 100, saved: 100 - this.tokens, peak: 99 };
+    return { total: this.tokens, kv } as MemoryReport;
   }
 
   #called(name: string, ...args: unknown[]): unknown {

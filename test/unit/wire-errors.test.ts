@@ -17,6 +17,7 @@ const OWN = [
   new errors.SourceError("models/a.gguf", "answered 404"),
   new errors.ChatTemplateError("the template loops"),
   new errors.WorkerError("the worker was ended"),
+  new errors.RemoteError("the server answered 500", 500, "what came before"),
 ];
 
 test("every class of ours is tried", () => {

@@ -1,0 +1,129 @@
+import type { GenerateOptions } from "../engine/types.ts";
+import { InvalidOptionError } from "../errors.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+import type { ChatCompletionMessage, ChatCompletionRequest } from "./openai-types.ts";
+
+/** Fields of a request that have a meaning here. */
+const UNDERSTOOD: Record<keyof ChatCompletionRequest, true> = {
+  messages: true,
+  model: true,
+  stream: true,
+  stream_options: true,
+  temperature: true,
+  top_p: true,
+  max_completion_tokens: true,
+  max_tokens: true,
+  stop: true,
+  seed: true,
+  n: true,
+  top_k: true,
+  min_p: true,
+  repetition_penalty: true,
+};
+
+/** Notes for a server's books: they don't change an answer. */
+const IGNORED: ReadonlySet<string> = new Set([
+  "user",
+  "metadata",
+  "prompt_cache_key",
+  "safety_identifier",
+]);
+
+/** Fields of the API that we can't do, with the values that ask for nothing. */
+const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
+  audio: [],
+  frequency_penalty: [0],
+  function_call: ["none"],
+  functions: [],
+  logit_bias: [],
+  logprobs: [false],
+  modalities: [],
+  parallel_tool_calls: [false, true],
+  prediction: [],
+  presence_penalty: [0],
+  reasoning_effort: [],
+  response_format: [],
+  service_tier: ["auto", "default"],
+  store: [false],
+  tool_choice: ["none"],
+  tools: [],
+  top_logprobs: [0],
+  verbosity: [],
+  web_search_options: [],
+};
+
+/** A request in the engine's own words. */
+export interface EngineRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly options: Omit<GenerateOptions, "signal" | "onPrefill">;
+}
+
+/**
+ * Translate a request; the engine checks the values of its own options.
+ * @throws InvalidOptionError for a field or a kind of content that would be passed over in silence.
+ */
+export function readRequest(request: ChatCompletionRequest): EngineRequest {
+  for (const [field, value] of Object.entries(request)) checkField(field, value);
+  const { temperature, top_p, max_completion_tokens, max_tokens, stop, seed } = request;
+  if (!Array.isArray(request.messages)) {
+    throw new InvalidOptionError("messages", request.messages, "a list of messages");
+  }
+  if (request.stream !== true && !isAbsent(request.stream_options)) {
+    throw new InvalidOptionError("stream_options", "a value", "left out without stream: true");
+  }
+  const given = {
+    temperature: temperature ?? 1,
+    topP: top_p,
+    maxTokens: max_completion_tokens ?? max_tokens,
+    stop: typeof stop === "string" ? [stop] : stop,
+    seed,
+    topK: request.top_k,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
+  };
+  const options = Object.fromEntries(Object.entries(given).filter(([, value]) => !isAbsent(value)));
+  const messages = request.messages.map((message, i) => readMessage(message, `messages[${i}]`));
+  return { messages, options };
+}
+
+/** Clients send `null` for what they leave out. */
+function isAbsent(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+function checkField(field: string, value: unknown): void {
+  if (isAbsent(value) || IGNORED.has(field)) return;
+  if (field === "n" && value !== 1) {
+    throw new InvalidOptionError("n", value, "1: answers are made one at a time, call again");
+  }
+  if (Object.hasOwn(UNDERSTOOD, field)) return;
+  const harmless = Object.hasOwn(REFUSED, field) ? REFUSED[field] : undefined;
+  if (harmless === undefined) {
+    throw new InvalidOptionError(field, "a value", "left out: it is no field of a request");
+  }
+  const isText = (value as { readonly type?: unknown }).type === "text"; // response_format
+  const isEmpty = typeof value === "object" && Object.keys(value).length === 0;
+  if (harmless.includes(value) || isEmpty || (field === "response_format" && isText)) return;
+  throw new InvalidOptionError(field, JSON.stringify(value), "left out: it is not supported");
+}
+
+function readMessage(message: ChatCompletionMessage, where: string): ChatMessage {
+  const { role, content, ...rest } = message;
+  const extra = Object.entries(rest).find(([, value]) => !isAbsent(value));
+  if (extra !== undefined && extra[0] !== "name") {
+    throw new InvalidOptionError(`${where}.${extra[0]}`, "a value", "left out");
+  }
+  return { role: role === "developer" ? "system" : role, content: readContent(content, where) };
+}
+
+function readContent(content: ChatCompletionMessage["content"], where: string): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) {
+    throw new InvalidOptionError(`${where}.content`, content, "a text, or a list of text parts");
+  }
+  const other = content.find((part) => part.type !== "text" || typeof part.text !== "string");
+  if (other !== undefined) {
+    throw new InvalidOptionError(`${where}.content`, `a part "${other.type}"`, "text alone");
+  }
+  return content.map((part) => part.text).join("");
+}

@@ -1,0 +1,116 @@
+import type { ChatMessage } from "../text/chat-template.ts";
+
+/** A part of a message's content; other kinds than text are refused. */
+export interface ChatTextPart {
+  readonly type: "text";
+  readonly text: string;
+}
+
+export interface ChatCompletionMessage {
+  /** `developer` is what newer models call `system`. */
+  readonly role: ChatMessage["role"] | "developer";
+  readonly content: string | readonly ChatTextPart[];
+}
+
+/**
+ * A request as OpenAI's API spells it, with its defaults (so `temperature` is 1, not 0). `null` is
+ * the same as leaving out. The fields below the line are ours, spelled as other servers spell them.
+ */
+export interface ChatCompletionRequest {
+  readonly messages: readonly ChatCompletionMessage[];
+  /** Named in the answer; the engine has its model already. */
+  readonly model?: string;
+  readonly stream?: boolean | null;
+  readonly stream_options?: { readonly include_usage?: boolean } | null;
+  readonly temperature?: number | null;
+  readonly top_p?: number | null;
+  readonly max_completion_tokens?: number | null;
+  /** The older name of `max_completion_tokens`. */
+  readonly max_tokens?: number | null;
+  readonly stop?: string | readonly string[] | null;
+  readonly seed?: number | null;
+  readonly n?: 1 | null;
+  // ----
+  readonly top_k?: number | null;
+  readonly min_p?: number | null;
+  readonly repetition_penalty?: number | null;
+}
+
+export interface ChatCompletionOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface ChatCompletionUsage {
+  /** All tokens of the prompt; those that the cache had seen are among them. */
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** What the answer's cache takes on the GPU; absent where a server answered. */
+  readonly kv_cache?: {
+    readonly policy: string;
+    readonly allocated_bytes: number;
+    /** What the same cache would take uncompressed. */
+    readonly full_bytes: number;
+    readonly saved_bytes: number;
+    readonly peak_bytes: number;
+    readonly evicted: boolean;
+  };
+  readonly extra: {
+    readonly time_to_first_token_s: number;
+    readonly prefill_tokens_per_s: number;
+    readonly decode_tokens_per_s: number;
+  };
+}
+
+export type ChatFinishReason = "stop" | "length";
+
+export interface ChatCompletion {
+  readonly id: string;
+  readonly object: "chat.completion";
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly message: {
+        readonly role: "assistant";
+        readonly content: string;
+        readonly refusal: null;
+      };
+      readonly logprobs: null;
+      readonly finish_reason: ChatFinishReason;
+    },
+  ];
+  /** Absent where a server did not tell. */
+  readonly usage?: ChatCompletionUsage;
+}
+
+export interface ChatCompletionChunk {
+  readonly id: string;
+  readonly object: "chat.completion.chunk";
+  readonly created: number;
+  readonly model: string;
+  /** Empty in the chunk that brings the usage. */
+  readonly choices: readonly {
+    readonly index: 0;
+    readonly delta: { readonly role?: "assistant"; readonly content?: string };
+    readonly logprobs: null;
+    readonly finish_reason: ChatFinishReason | null;
+  }[];
+  /** With `include_usage`: null in every chunk but the last. */
+  readonly usage?: ChatCompletionUsage | null;
+}
+
+/** `chat.completions` of OpenAI's client. */
+export interface ChatCompletions {
+  create(
+    request: ChatCompletionRequest & { readonly stream: true },
+    options?: ChatCompletionOptions,
+  ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  create(
+    request: ChatCompletionRequest & { readonly stream?: false | null },
+    options?: ChatCompletionOptions,
+  ): Promise<ChatCompletion>;
+}
