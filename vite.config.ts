@@ -1,5 +1,8 @@
+import { cp } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Plugin } from "vite";
 import { defineConfig, type ViteUserConfigExport } from "vitest/config";
 
 const top = fileURLToPath(new URL(".", import.meta.url));
@@ -36,6 +39,25 @@ function ring(
   };
 }
 
+/** `npm run build -- --mode with-models` puts the fetched models into the site: 98 MB and more. */
+const WITH_MODELS = "with-models";
+
+/** Copies the public files into the site; models only where they are asked for. */
+function publicFiles(withModels: boolean): Plugin {
+  let [from, to] = ["", ""];
+  return {
+    name: "ziggurat:public-files",
+    apply: "build",
+    configResolved({ publicDir, build }) {
+      [from, to] = [publicDir, build.outDir];
+    },
+    async closeBundle() {
+      const models = join(from, "models");
+      await cp(from, to, { recursive: true, filter: (path) => withModels || path !== models });
+    },
+  };
+}
+
 /** Serves the tests (from the top), the dev server and the site's build (both from demo/). */
 const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   root: mode === "test" ? top : `${top}demo`,
@@ -43,7 +65,13 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   cacheDir: `${top}node_modules/.cache/vite`,
   base: "./",
   server: { fs: { allow: [top] } },
-  build: { target: "es2023", outDir: `${top}dist/site`, emptyOutDir: true },
+  plugins: [publicFiles(mode === WITH_MODELS)],
+  build: {
+    target: "es2023",
+    outDir: `${top}dist/site`,
+    emptyOutDir: true,
+    copyPublicDir: false, // by the plugin above
+  },
   test: {
     pool: "forks",
     projects: [
