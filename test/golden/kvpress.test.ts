@@ -1,96 +1,134 @@
-import { afterAll, describe, expect, test } from "vitest";
-import { openFileSource } from "../../src/cli/file-source.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createCache } from "../../src/cache/create-cache.ts";
+import { resolveCacheOptions } from "../../src/cache/options.ts";
 import { MODEL_FOLDER } from "../../src/cli/fetch-model.ts";
 import { DEFAULT_MODEL } from "../../src/cli/fetch/model-file.ts";
-import { type CacheOptions, type Engine, type KvDtype, loadEngine } from "../../src/index.ts";
-import { gpu } from "../gpu.ts";
-import { type CompressionCase, keptPositions, readGolden, type SelectionEdge } from "./format.ts";
+import { score } from "../../src/engine/score.ts";
+import type { CacheOptions, KvDtype } from "../../src/index.ts";
+import { meanDifference } from "./compare.ts";
+import { type CompressionCase, type CompressionGolden, readGolden, readScores } from "./format.ts";
+import { compareKept } from "./kept-rows.ts";
+import { ModelRun } from "./model-run.ts";
+import { type CompressedPrompt, RecordedPrompt } from "./recorded-prompt.ts";
 
-const golden = readGolden("kvpress-512");
-
-/** How far we may differ: rows at the edge may swap, log-probabilities may round. */
-const LIMITS: Readonly<Record<KvDtype, { edge: number; swapShare: number; meanNats: number }>> = {
-  f32: { edge: 2e-4, swapShare: 1, meanNats: 0.01 },
-  f16: { edge: 1e-2, swapShare: 0.005, meanNats: 0.03 },
+/** How far we may differ: rows at the edge may swap, scores and log-probabilities may round. */
+const LIMITS: Readonly<
+  Record<
+    KvDtype,
+    { edge: number; swapShare: number; meanNats: number; scores: number; mass: number }
+  >
+> = {
+  f32: { edge: 2e-4, swapShare: 1, meanNats: 0.01, scores: 1e-4, mass: 1e-5 },
+  f16: { edge: 1e-2, swapShare: 0.005, meanNats: 0.03, scores: 2e-2, mass: 1e-2 },
 };
 
-/** The reference's settings, its budgets fed in as they are. */
-const CASES: Readonly<Record<string, CacheOptions>> = {
-  pyramidkv: { policy: "pyramidkv", windowSize: 8, pool: { kind: "avg", size: 5 } },
-  snapkv: { policy: "snapkv", windowSize: 32, pool: { kind: "avg", size: 7 } },
-};
-
-const engines: Engine[] = [];
-afterAll(async () => {
-  for (const engine of engines) await engine.destroy();
-});
-
-async function open(cache: CacheOptions): Promise<Engine> {
-  const source = await openFileSource(`${MODEL_FOLDER}/${DEFAULT_MODEL.name}`);
-  const engine = await loadEngine(source, { gpu, cache });
-  engines.push(engine);
-  return engine;
+/** The reference's settings as a user gives them, its budgets fed in as they are. */
+function optionsOf({ policy, options, budgets }: CompressionCase): CacheOptions {
+  const { windowSize, pool: kind, poolSize: size, numSinks, alphaSafeguard } = options;
+  return {
+    policy: policy === "authors" ? "pyramidkv" : policy,
+    layerBudgets: budgets.map(mean),
+    ...(windowSize !== undefined && { windowSize }),
+    ...(kind !== undefined && size !== undefined && { pool: { kind, size } }),
+    ...(numSinks !== undefined && { numSinks }),
+    ...(alphaSafeguard !== undefined && { headFloor: alphaSafeguard }),
+  };
 }
 
-/** Rows per KV head, which in these cases is the same for all heads of a layer. */
-function layerBudgets({ budgets }: CompressionCase): number[] {
-  return budgets.map((heads) => {
-    expect(new Set(heads).size).toBe(1);
-    return heads[0];
-  });
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Whether the reference's own score of a position is so near the edge that rounding may decide. */
-function mayDiffer(edge: SelectionEdge, position: number, tolerance: number): boolean {
-  const at = edge.positions.indexOf(position);
-  if (at < 0) return false;
-  return [edge.lowestKept, edge.highestEvicted].some(
-    (score) => Math.abs(edge.scores[at] - score) <= tolerance * Math.abs(score),
+/** Largest difference of the attention mass that is kept; 0 where the policy has no window. */
+function massDifference({ massKept = [] }: CompressionCase, actual: CompressedPrompt): number {
+  const differences = massKept.flatMap((heads, l) =>
+    heads.map((share, h) => Math.abs(actual.keptMass[l][h] - share)),
   );
+  return Math.max(0, ...differences);
 }
 
-describe.each(Object.entries(CASES))("%s, as kvpress has it", (name, options) => {
-  const reference = golden.cases.find((candidate) => candidate.name === name) as CompressionCase;
-
-  test.each(["f32", "f16"] as const)("cache %s", async (kvDtype) => {
-    const budgets = layerBudgets(reference);
-    const engine = await open({ ...options, kvDtype, layerBudgets: budgets });
-    const { logprobs, cache } = await engine.score(golden.tokenIds, {
-      contextTokens: golden.context,
-    });
-    const limits = LIMITS[kvDtype];
-    expect(cache.layers.map(({ budget }) => budget)).toEqual(budgets);
-
-    const kept = await engine.keptPositions();
-    let [swaps, rows] = [0, 0];
-    for (const [l, heads] of reference.kept.entries()) {
-      for (const [h, mask] of heads.entries()) {
-        const wanted = keptPositions(mask);
-        const got = kept[l][h].filter((position) => position < golden.context);
-        expect(got).toHaveLength(wanted.length);
-        rows += wanted.length;
-        const edge = (reference.edges as SelectionEdge[][])[l][h];
-        const wrong = got.filter((position) => !wanted.includes(position));
-        for (const position of wrong) {
-          expect({ l, h, position, near: mayDiffer(edge, position, limits.edge) }).toMatchObject({
-            near: true,
-          });
-        }
-        swaps += wrong.length;
+/** Largest relative difference of the scores that the golden has; 0 where it has none. */
+function scoreDifference(reference: CompressionCase, actual: CompressedPrompt): number {
+  if (reference.scores === undefined) return 0;
+  const wanted = readScores(reference);
+  const { numScored, policy } = reference;
+  let [most, at] = [0, 0];
+  for (const layer of reference.scores.layers) {
+    for (let head = 0; head < reference.budgets[layer].length; head++) {
+      for (let j = 0; j < numScored; j++) {
+        const ranked = actual.scores[layer][head * actual.scoreStride + j];
+        // Our key norms are squares: they rank alike.
+        const own = policy === "knorm" ? -Math.sqrt(-ranked) : ranked;
+        most = Math.max(most, Math.abs(own / wanted[at++] - 1));
       }
     }
-    expect(swaps / rows).toBeLessThanOrEqual(limits.swapShare);
+  }
+  expect(at).toBe(wanted.length);
+  return most;
+}
 
-    const errors = reference.logprobs.map((logprob, i) => Math.abs(logprob - logprobs[i]));
-    const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
-    console.log(
-      `${name}, cache ${kvDtype}: ${swaps} of ${rows} rows swapped, mean ${mean.toExponential(1)} nats`,
-    );
-    expect(mean).toBeLessThanOrEqual(limits.meanNats);
+describe.each(["kvpress-512", "kvpress-1024"] as const)("%s", (name) => {
+  test("budgets differ between layers where the policy is a pyramid", () => {
+    const { cases } = readGolden(name);
+    const pyramids = cases.filter(({ policy }) => ["pyramidkv", "authors"].includes(policy));
+    expect(pyramids.length).toBeGreaterThan(1);
+    for (const { budgets } of pyramids) {
+      expect(new Set(budgets.map(([rows]) => rows)).size).toBeGreaterThan(20);
+    }
   });
 });
 
-test("the reference's budgets differ between layers, so that the pyramid is tested", () => {
-  const pyramid = golden.cases.find(({ name }) => name === "pyramidkv") as CompressionCase;
-  expect(new Set(layerBudgets(pyramid)).size).toBeGreaterThan(20);
+describe.each(["f32", "f16"] as const)("cache %s", (kvDtype) => {
+  const limits = LIMITS[kvDtype];
+  let model: ModelRun;
+  beforeAll(async () => {
+    model = await ModelRun.open(`${MODEL_FOLDER}/${DEFAULT_MODEL.name}`, { kvDtype });
+  });
+
+  describe.each(["kvpress-512", "kvpress-1024"] as const)("%s", (name) => {
+    const golden: CompressionGolden = readGolden(name);
+    let prompt: RecordedPrompt;
+    beforeAll(async () => {
+      prompt = await RecordedPrompt.run(model, golden.tokenIds, golden.context);
+    });
+    afterAll(() => prompt.destroy());
+
+    test.each(golden.cases.map((reference) => [reference.name, reference] as const))(
+      "%s",
+      async (_name, reference) => {
+        const actual = await prompt.compress(optionsOf(reference));
+        const { swaps, rows } = compareKept(reference, actual.kept, limits.edge);
+        const nats = meanDifference(actual.logprobs, reference.logprobs);
+        const scores = scoreDifference(reference, actual);
+        const mass = massDifference(reference, actual);
+        console.log(
+          `${name}, ${reference.name}, cache ${kvDtype}: ${swaps} of ${rows} rows swapped, ` +
+            `mean ${nats.toExponential(1)} nats, scores within ${scores.toExponential(1)}, ` +
+            `kept mass within ${mass.toExponential(1)}`,
+        );
+        expect(swaps / rows).toBeLessThanOrEqual(limits.swapShare);
+        expect(nats).toBeLessThanOrEqual(limits.meanNats);
+        expect(scores).toBeLessThanOrEqual(limits.scores);
+        expect(mass).toBeLessThanOrEqual(limits.mass);
+      },
+    );
+  });
+
+  test("a score of the engine comes to the same", async () => {
+    const { cases, tokenIds, context } = readGolden("kvpress-512");
+    const reference = cases.find(({ policy }) => policy === "pyramidkv") as CompressionCase;
+    const { gpu, config, cache: other } = model.runtime;
+    const options = resolveCacheOptions({ kvDtype, ...optionsOf(reference) }, config.numLayers);
+    const cache = await createCache(gpu, other.shape, options);
+    const runtime = { ...model.runtime, cache };
+    const ids = Uint32Array.from(tokenIds);
+    const result = await score(runtime, ids, { contextTokens: context }, () => {});
+    expect(result.cache.layers.map(({ budget }) => budget)).toEqual(options.layerBudgets);
+    const all = await Promise.all(reference.kept.map((_, layer) => cache.keptPositions(layer)));
+    const kept = all.map((heads) => heads.map((at) => at.filter((position) => position < context)));
+    compareKept(reference, kept, limits.edge);
+    const nats = meanDifference(result.logprobs, reference.logprobs);
+    expect(nats).toBeLessThanOrEqual(limits.meanNats);
+    cache.destroy();
+  });
 });
