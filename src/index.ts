@@ -11,6 +11,8 @@ export type { ByteSource } from "./formats/byte-source.ts";
 export { isSoftwareAdapter, NEEDED_LIMITS } from "./gpu/adapter.ts";
 export { preferLocal, type PreferLocalOptions, type PreferredEngine } from "./api/prefer-local.ts";
 export { remoteEngine, type RemoteEngineOptions } from "./api/remote-engine.ts";
+export type { BufferPurpose } from "./gpu/buffers.ts";
+export type { HttpOptions } from "./hub/http-range.ts";
 export { blobSource, bufferSource, openUrlSource } from "./hub/sources.ts";
 export type { ModelConfig } from "./model/config.ts";
 export type { KvDtype } from "./cache/layout.ts";

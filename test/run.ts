@@ -33,6 +33,7 @@ const RINGS = [
   "format",
   "lint",
   "check",
+  "docs",
   "unit",
   "kernels",
   "engine",
@@ -71,6 +72,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (has("format")) await run("format", () => npmScript("format:check"));
   if (has("lint")) await run("lint", () => npmScript("lint"));
   if (has("check")) await run("check", () => npmScript("check"));
+  if (has("docs")) await run("docs", () => npmScript("docs:check"));
   if (has("unit")) await run("unit", () => vitest("unit"));
   if (has("kernels") || has("engine") || has("golden")) {
     let adapters: readonly FoundAdapter[] = [];

@@ -13,6 +13,7 @@ export interface LoadProgress {
   readonly totalBytes: number;
 }
 
+/** How a model is loaded. */
 export interface LoadOptions {
   /** Where WebGPU comes from; by default `navigator.gpu`. */
   readonly gpu?: GPU;
@@ -52,6 +53,7 @@ export interface Piece {
   readonly tokenIds: readonly number[];
 }
 
+/** Why an answer ended: the model stopped (or a stop text came), or `maxTokens` were made. */
 export type FinishReason = "stop" | "length";
 
 /** Wall time, and rates that leave out loading and (for decode) the first token. */
@@ -127,6 +129,7 @@ export interface ChatEngine {
   destroy(): Promise<void>;
 }
 
+/** How a text is scored. */
 export interface ScoreOptions {
   /** Tokens that are only read; log-probabilities start with the token at this index (>= 1). */
   readonly contextTokens: number;
@@ -134,6 +137,7 @@ export interface ScoreOptions {
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
 
+/** What a text's own tokens cost the model. */
 export interface ScoreResult {
   readonly tokenIds: readonly number[];
   /** Natural log-probability of each token from index `contextTokens` on. */
@@ -178,9 +182,9 @@ export interface MemoryReport {
   readonly uniforms: number;
   readonly total: number;
   readonly peak: number;
-  /** Most bytes of each purpose at one time, each on its own. */
   /** Bytes of host memory that hold rows to return to (regenerate, edit, abort). */
   readonly hostBytes: number;
+  /** Most bytes of each purpose at one time, each on its own. */
   readonly peaks: Readonly<Record<BufferPurpose, number>>;
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { build } from "vite";
+import { type Alias, build } from "vite";
 import { expect } from "vitest";
 import { launchBrowser } from "./launch.ts";
 import { serveStatic } from "./static-server.ts";
@@ -25,17 +25,33 @@ export interface BuiltSite {
   close(): Promise<void>;
 }
 
+/** What a site of the tests' own has that the product's has not. */
+export interface SiteOptions {
+  /** Pages to build, where it isn't `index.html` alone. */
+  readonly pages?: readonly string[];
+  readonly alias?: Alias[];
+}
+
 /**
- * Build and serve the site, or a page of the tests in a folder of its own. Models aren't copied: they
+ * Build and serve the site, or pages of the tests in a folder of their own. Models aren't copied: they
  * are served from where they lie.
  */
-export async function openBuiltSite(root: string = "demo"): Promise<BuiltSite> {
+export async function openBuiltSite(
+  root: string = "demo",
+  { pages, alias = [] }: SiteOptions = {},
+): Promise<BuiltSite> {
+  const input = pages?.map((page) => join(TOP, root, page));
   const folder = await mkdtemp(join(tmpdir(), "ziggurat-site-"));
   await build({
     configFile: join(TOP, "vite.config.ts"),
     logLevel: "warn",
     root: join(TOP, root),
-    build: { outDir: folder, copyPublicDir: false },
+    resolve: { alias },
+    build: {
+      outDir: folder,
+      copyPublicDir: false,
+      ...(input === undefined ? {} : { rolldownOptions: { input } }),
+    },
   });
   const folders = [folder, join(TOP, "public"), join(TOP, "test/golden/data")];
   const site = await serveStatic(folders, "/some/folder/");
