@@ -6,6 +6,7 @@ export interface ChatTextPart {
   readonly text: string;
 }
 
+/** One message of a conversation. */
 export interface ChatCompletionMessage {
   /** `developer` is what newer models call `system`. */
   readonly role: ChatMessage["role"] | "developer";
@@ -36,10 +37,12 @@ export interface ChatCompletionRequest {
   readonly repetition_penalty?: number | null;
 }
 
+/** What goes beside a request. */
 export interface ChatCompletionOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Tokens of a request, and what the cache takes. */
 export interface ChatCompletionUsage {
   /** All tokens of the prompt; those that the cache had seen are among them. */
   readonly prompt_tokens: number;
@@ -63,8 +66,10 @@ export interface ChatCompletionUsage {
   };
 }
 
+/** Why an answer ended. */
 export type ChatFinishReason = "stop" | "length";
 
+/** A whole answer. */
 export interface ChatCompletion {
   readonly id: string;
   readonly object: "chat.completion";
@@ -87,6 +92,7 @@ export interface ChatCompletion {
   readonly usage?: ChatCompletionUsage;
 }
 
+/** A piece of a streamed answer. */
 export interface ChatCompletionChunk {
   readonly id: string;
   readonly object: "chat.completion.chunk";
@@ -105,10 +111,12 @@ export interface ChatCompletionChunk {
 
 /** `chat.completions` of OpenAI's client. */
 export interface ChatCompletions {
+  /** Stream an answer, piece by piece. */
   create(
     request: ChatCompletionRequest & { readonly stream: true },
     options?: ChatCompletionOptions,
   ): Promise<AsyncIterable<ChatCompletionChunk>>;
+  /** Answer as a whole. */
   create(
     request: ChatCompletionRequest & { readonly stream?: false | null },
     options?: ChatCompletionOptions,

@@ -4,7 +4,9 @@ import { isSoftwareAdapter, requireAdapter } from "../gpu/adapter.ts";
 
 /** The two ways to an engine; only the one that is taken is called. */
 export interface PreferLocalOptions<L extends ChatEngine, R extends ChatEngine> {
+  /** Load the engine on this device. */
   readonly local: () => Promise<L>;
+  /** Make the engine on a server. */
   readonly remote: () => R | Promise<R>;
   /** Also run on a software adapter, slowly. By default the server is taken then. */
   readonly allowSoftware?: boolean;

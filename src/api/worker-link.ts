@@ -15,8 +15,11 @@ import {
 
 /** What is needed of a `Worker`. */
 export interface WorkerLike {
+  /** Hand a message over; what is transferred is gone here. */
   postMessage(message: unknown, transfer: Transferable[]): void;
+  /** Hear of the worker's failures. */
   addEventListener(type: "error" | "messageerror", listener: (event: Event) => void): void;
+  /** End the worker at once. */
   terminate(): void;
 }
 

@@ -68,6 +68,7 @@ export abstract class ChartElement<Data> extends ElementBase {
     this.requestRender();
   }
 
+  /** @ignore the platform's */
   connectedCallback(): void {
     // Data that was given before the element was defined lies on the instance and hides the setter.
     if (Object.hasOwn(this, "data")) {
@@ -78,11 +79,13 @@ export abstract class ChartElement<Data> extends ElementBase {
     this.requestRender();
   }
 
+  /** @ignore the platform's */
   disconnectedCallback(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
   }
 
+  /** @ignore the platform's */
   attributeChangedCallback(): void {
     this.requestRender();
   }

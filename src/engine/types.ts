@@ -25,6 +25,7 @@ export interface LoadOptions {
    */
   readonly hiddenBytes?: number;
   readonly signal?: AbortSignal;
+  /** Called as loading goes on, with each chunk that was read. */
   readonly onProgress?: (progress: LoadProgress) => void;
 }
 
@@ -44,6 +45,7 @@ export interface GenerateOptions extends SamplingOptions {
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: readonly string[];
   readonly signal?: AbortSignal;
+  /** Called as the prompt is read, after each chunk of a layer. */
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
 
@@ -134,6 +136,7 @@ export interface ScoreOptions {
   /** Tokens that are only read; log-probabilities start with the token at this index (>= 1). */
   readonly contextTokens: number;
   readonly signal?: AbortSignal;
+  /** Called as the prompt is read, after each chunk of a layer. */
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
 
@@ -221,6 +224,7 @@ export interface Engine extends ChatEngine {
    * the default here); GpuOutOfMemoryError. The cache is as it was before when this throws.
    */
   setCache(options: CacheOptions): Promise<void>;
+  /** What is allocated on the GPU now, and was at most. */
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
   keptPositions(): Promise<number[][][]>;

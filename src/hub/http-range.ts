@@ -4,6 +4,7 @@ import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 /** Options of a source over HTTP. */
 export interface HttpOptions {
   readonly signal?: AbortSignal | undefined;
+  /** What requests are made with; by default the platform's `fetch`. */
   readonly fetch?: typeof fetch | undefined;
   /** A request that delivers nothing for so long has failed, in milliseconds. */
   readonly stallMs?: number | undefined;
