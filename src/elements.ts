@@ -2,23 +2,40 @@
  * The charts as custom elements, for any page: plain data in by the property `data`, no engine
  * inside. Importing this defines them where there is a document, and does nothing elsewhere.
  */
+import { ZigHeatmap } from "./elements/heatmap.ts";
+import { ZigKernels } from "./elements/kernels.ts";
 import { ZigMeter } from "./elements/meter.ts";
 import { ZigPyramid } from "./elements/pyramid.ts";
+import { ZigTimeline } from "./elements/timeline.ts";
 import { ZigTokens } from "./elements/tokens.ts";
 
+export * from "./elements/format.ts";
+export { type HeatmapData, ZigHeatmap } from "./elements/heatmap.ts";
+export { type KernelRow, type KernelsData, ZigKernels } from "./elements/kernels.ts";
 export { type MeterData, ZigMeter } from "./elements/meter.ts";
 export { type PyramidData, type PyramidLayer, ZigPyramid } from "./elements/pyramid.ts";
+export { type TimelineData, type TimelineSeries, ZigTimeline } from "./elements/timeline.ts";
 export { type TokenShare, type TokensData, ZigTokens } from "./elements/tokens.ts";
 
 declare global {
   interface HTMLElementTagNameMap {
+    "zig-heatmap": ZigHeatmap;
+    "zig-kernels": ZigKernels;
     "zig-meter": ZigMeter;
     "zig-pyramid": ZigPyramid;
+    "zig-timeline": ZigTimeline;
     "zig-tokens": ZigTokens;
   }
 }
 
-const ELEMENTS = { "zig-meter": ZigMeter, "zig-pyramid": ZigPyramid, "zig-tokens": ZigTokens };
+const ELEMENTS = {
+  "zig-heatmap": ZigHeatmap,
+  "zig-kernels": ZigKernels,
+  "zig-meter": ZigMeter,
+  "zig-pyramid": ZigPyramid,
+  "zig-timeline": ZigTimeline,
+  "zig-tokens": ZigTokens,
+};
 
 // Inert in Node; and a second copy of the package on a page leaves the first one's elements be.
 if ("customElements" in globalThis) {

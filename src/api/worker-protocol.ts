@@ -17,6 +17,7 @@ const FORWARDED: Record<PromiseMethod, true> = {
   score: true,
   setCache: true,
   keptPositions: true,
+  trace: true,
   destroy: true,
 };
 

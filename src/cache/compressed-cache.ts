@@ -31,6 +31,8 @@ export class CompressedCache implements KvCache {
   readonly #queries: GPUBuffer;
   readonly #keptMass: GPUBuffer;
   #state = NOTHING_SEEN;
+  /** A prefill in work: what is planned, and for how many layers it is done. */
+  #prefill: { readonly plan: CachePlan; layers: number } | undefined;
   /** Restore points in use; their rows are saved before they go. */
   readonly #points = new Set<SavedPoint>();
 
@@ -87,12 +89,21 @@ export class CompressedCache implements KvCache {
     const { plan, mass } = this.#state;
     const isMeasured = this.#compressor.usesWindow || plan?.evicts !== true;
     return Array.from({ length: numLayers }, (_, layer) => {
+      const bytes = this.#rows.rows(layer) * compressedRowBytes(this.shape);
+      const { plan: planned, layers = 0 } = this.#prefill ?? {};
+      if (planned !== undefined && layer < layers) {
+        // The GPU's table is read when all layers are done.
+        const [budget, length, capacity] = [planned.budgets, planned.rows, planned.capacities].map(
+          (rows) => rows[layer] as number,
+        ) as [number, number, number];
+        return { budget, length, capacity, bytes, keptMass: [] };
+      }
       const heads = this.#rows.heads(layer);
       return {
         budget: plan?.budgets[layer],
         length: most(heads, ([, length]) => length),
         capacity: most(heads, ([, , capacity]) => capacity),
-        bytes: this.#rows.rows(layer) * compressedRowBytes(this.shape),
+        bytes,
         keptMass: isMeasured ? heads.map((_head, h) => mass[layer * numKvHeads + h] ?? 1) : [],
       };
     });
@@ -116,6 +127,8 @@ export class CompressedCache implements KvCache {
     const run = await this.#beginCompression(newTokens, promptTokens, evict);
     const { stagedKeys: keys, stagedValues: values, stats } = run.scratch;
     const staged = { keys, values, offset: 0, stride: newTokens, rows: newTokens };
+    const progress = { plan: run.plan, layers: 0 };
+    this.#prefill = progress;
     const from = newTokens - windowSize;
     return {
       staged: () => staged,
@@ -123,9 +136,18 @@ export class CompressedCache implements KvCache {
       track: (layer) => ({ ...this.#tracking(layer), from: Math.max(from, 0) }),
       stats: run.hasStats ? { buffer: stats, from } : undefined,
       takeLayer: (list, layer) => run.record(list, layer),
-      layerSubmitted: () => run.submitted(),
-      end: () => this.#endCompression(run, promptTokens),
-      cancel: () => run.cancel(),
+      layerSubmitted: () => {
+        run.submitted();
+        progress.layers++;
+      },
+      end: async () => {
+        await this.#endCompression(run, promptTokens);
+        this.#prefill = undefined;
+      },
+      cancel: () => {
+        this.#prefill = undefined;
+        run.cancel();
+      },
     };
   }
 

@@ -1,4 +1,4 @@
-import { paletteCss } from "./palette.ts";
+import { PALETTE, paletteCss, type PaletteName } from "./palette.ts";
 
 /** `HTMLElement`, or where there is none (Node) something that is never made. */
 const ElementBase: typeof HTMLElement =
@@ -27,6 +27,10 @@ svg, canvas { display: block; width: 100%; }
   white-space: nowrap;
 }
 .stage { position: relative; }
+.swatch { display: inline-block; width: 12px; height: 12px; margin-right: 4px; vertical-align: -1px; }
+${Object.keys(PALETTE)
+  .map((name) => `.colour-${name} { color: var(--_${name}); fill: var(--_${name}); }`)
+  .join("\n")}
 .stage:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 `;
 
@@ -51,6 +55,8 @@ export abstract class ChartElement<Data> extends ElementBase {
   protected readonly root: ShadowRoot;
   #data: Data | undefined;
   #frame = 0;
+  #theme: MediaQueryList | undefined;
+  readonly #onTheme = (): void => this.requestRender();
 
   constructor(css: string) {
     super();
@@ -76,11 +82,14 @@ export abstract class ChartElement<Data> extends ElementBase {
       Reflect.deleteProperty(this, "data");
       this.data = given;
     }
+    this.#theme = matchMedia("(prefers-color-scheme: dark)");
+    this.#theme.addEventListener("change", this.#onTheme);
     this.requestRender();
   }
 
   /** @ignore the platform's */
   disconnectedCallback(): void {
+    this.#theme?.removeEventListener("change", this.#onTheme);
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
   }
@@ -100,6 +109,20 @@ export abstract class ChartElement<Data> extends ElementBase {
   }
 
   protected abstract render(data: Data | undefined): void;
+
+  /** The palette as it is here and now, for a canvas, which knows no custom properties. */
+  protected colours(): Record<PaletteName, string> {
+    const probe = document.createElement("i");
+    this.root.append(probe);
+    const style = getComputedStyle(probe);
+    const names = Object.keys(PALETTE) as PaletteName[];
+    const found = names.map((name) => {
+      probe.className = `colour-${name}`;
+      return [name, style.color];
+    });
+    probe.remove();
+    return Object.fromEntries(found) as Record<PaletteName, string>;
+  }
 
   /** Tell the page what was picked. */
   protected announce(type: string, detail: object): void {

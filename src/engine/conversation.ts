@@ -48,6 +48,11 @@ export class Conversation {
     this.#tokenizer = tokenizer;
   }
 
+  /** Tokens that the cache has seen, in order. */
+  get seen(): readonly number[] {
+    return this.#seen;
+  }
+
   /** Bytes of host memory that restore points hold. */
   get hostBytes(): number {
     return this.#cache.hostBytes;

@@ -4,6 +4,7 @@ import { recordLayer, recordLogits } from "../model/forward.ts";
 import { seenBitmap } from "../sampling/seen.ts";
 import type { ResolvedSampling } from "../sampling/options.ts";
 import { type DecodeSteps, TOKEN_RING_SLOTS } from "./decode-loop.ts";
+import { cacheSample } from "./memory.ts";
 import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
 
 /** Most ids that can end an answer. */
@@ -101,11 +102,13 @@ export class Decoder {
     list.clear();
     embed.record(list, { matrix: weights.embedding, tokens: 1, tokenIds: state, hidden });
     weights.layers.forEach((layerWeights, layer) => {
+      list.layer = layer;
       const range = { start: 0, tokens: 1 };
       recordLayer(list, config, linear, layerWeights, this.#activations, range, () =>
         this.#attend(list, layer),
       );
     });
+    list.layer = undefined;
     recordLogits(list, config, linear, weights, hidden, this.#logits, { start: 0, tokens: 1 });
     this.#sample(list, this.#logits, sampling, true);
     list.upload();
@@ -113,7 +116,7 @@ export class Decoder {
 
   /** What the decode loop drives, from the cache as a prefill left it. */
   steps(sampling: ResolvedSampling): DecodeSteps & { submitted(): number } {
-    const { cache } = this.#runtime;
+    const { cache, tracer, timer } = this.#runtime;
     let pending = 0; // rows that the GPU appends and the host has not counted yet
     let submitted = 0;
     return {
@@ -121,14 +124,17 @@ export class Decoder {
       ring: this.#ring,
       room: () => cache.room() - pending,
       makeRoom: async () => {
+        tracer?.enter("compress");
         await cache.makeRoom(cache.tokens + pending);
         pending = 0;
         this.record(sampling);
+        tracer?.sample(cacheSample(cache));
+        tracer?.enter("decode");
       },
       submit: (count, after) => {
         pending += count;
         submitted += count;
-        this.#recorder.replay(count, after);
+        this.#recorder.replay(count, after, timer);
       },
     };
   }

@@ -7,6 +7,7 @@ import {
 } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { RunTrace } from "../profile/trace.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
 import { Conversation } from "./conversation.ts";
@@ -17,6 +18,7 @@ import { GenerationStream } from "./generation.ts";
 import { memoryReport } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
 import { score } from "./score.ts";
+import { tokenTexts, traceFacts } from "./trace-facts.ts";
 import type {
   AdapterSummary,
   Engine,
@@ -154,6 +156,20 @@ export class LocalEngine implements Engine {
     const { cache, config } = this.#runtime;
     const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
     return Promise.all(layers.map((layer) => cache.keptPositions(layer)));
+  }
+
+  async trace(): Promise<RunTrace> {
+    const { tracer, cache, config } = this.#runtime;
+    if (tracer === undefined) {
+      throw new InvalidOptionError("trace", "false", "true when the engine is loaded");
+    }
+    this.#runtime.gpu.throwIfFailed();
+    const facts = traceFacts(config, this.adapter, cache);
+    if (this.#stopRunning !== undefined) return tracer.take(facts);
+    const { seen } = this.#conversation;
+    const kept = seen.length > 0 ? await this.keptPositions() : undefined;
+    const rows = kept === undefined ? {} : { kept, tokens: tokenTexts(this.#tokenizer, seen) };
+    return tracer.take({ ...facts, ...rows });
   }
 
   async destroy(): Promise<void> {

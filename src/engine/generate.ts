@@ -6,7 +6,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Conversation, Reuse } from "./conversation.ts";
 import type { DecodeLoop } from "./decode-loop.ts";
 import type { Decoder } from "./decoder.ts";
-import { cacheReport, memoryReport } from "./memory.ts";
+import { cacheReport, cacheSample, memoryReport } from "./memory.ts";
 import { prefillPrompt } from "./prefill-prompt.ts";
 import type { Runtime } from "./runtime.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
@@ -85,6 +85,7 @@ export async function* generate(
     finished = true;
     return result;
   } finally {
+    runtime.tracer?.leave();
     if (!finished) {
       if (logits !== undefined) decoder.writePromptLogits(logits);
       await conversation.rollBack();
@@ -105,13 +106,14 @@ async function* answer(
   const { tokenIds: promptTokenIds, tokens: cachedTokens } = reuse;
   const started = performance.now();
   const { signal, stop = [], sampling, maxTokens } = options;
-  const { sampler, cache, gpu } = runtime;
+  const { sampler, cache, gpu, tracer } = runtime;
   await sampler.prepare(sampling);
   decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
   const { passes } = await prefillPrompt(runtime, decoder, reuse, options);
   const prefilled = performance.now();
   await conversation.prompted(promptTokenIds);
   decoder.record(sampling);
+  tracer?.enter("decode");
 
   const tokenIds: number[] = [];
   const detokenizer = new StreamingDetokenizer(tokenizer);
@@ -133,6 +135,13 @@ async function* answer(
       if (stops.found) break; // what comes after in this group is not part of the answer
     }
     tokenIds.push(...taken);
+    if (tracer !== undefined) {
+      const { tokens, fullBytes } = cacheSample(
+        cache,
+        Math.max(promptTokenIds.length + tokenIds.length - 1, cache.fullTokens),
+      );
+      tracer.sample({ tokens, fullBytes });
+    }
     if (stops.found) finishReason = "stop";
     const ended = finishReason === "stop" || tokenIds.length === maxTokens;
     if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
@@ -145,24 +154,35 @@ async function* answer(
   const rows = Math.min(stops.found ? tokenIds.length - 1 : tokenIds.length, steps.submitted());
   cache.settle(promptTokenIds.length + rows, stops.found);
   conversation.answered(tokenIds, rows);
+  const timings = timingsOf({
+    prefillTokens: promptTokenIds.length - cachedTokens,
+    decodeTokens: tokenIds.length,
+    started,
+    prefilled,
+    firstAt,
+    lastAt,
+  });
+  const usage = {
+    promptTokens: promptTokenIds.length,
+    cachedTokens,
+    completionTokens: tokenIds.length,
+  };
+  tracer?.sample(cacheSample(cache));
+  tracer?.call({
+    ...usage,
+    start: tracer.now(started),
+    end: tracer.now(),
+    prefillTokensPerSecond: timings.prefillTokensPerSecond,
+    decodeTokensPerSecond: timings.decodeTokensPerSecond,
+    timeToFirstTokenMs: timings.timeToFirstTokenMs,
+  });
   return {
     text,
     tokenIds,
     promptTokenIds: [...promptTokenIds],
     finishReason,
-    usage: {
-      promptTokens: promptTokenIds.length,
-      cachedTokens,
-      completionTokens: tokenIds.length,
-    },
-    timings: timingsOf({
-      prefillTokens: promptTokenIds.length - cachedTokens,
-      decodeTokens: tokenIds.length,
-      started,
-      prefilled,
-      firstAt,
-      lastAt,
-    }),
+    usage,
+    timings,
     memory: memoryReport(gpu.buffers, cache, conversation.hostBytes),
     cache: cacheReport(cache, passes),
   };

@@ -3,11 +3,15 @@ import { InvalidOptionError, ModelFormatError } from "../errors.ts";
 import { readGguf } from "../formats/gguf.ts";
 import { openGpu } from "../gpu/device.ts";
 import { readModelConfig } from "../model/config.ts";
+import { Tracer } from "../profile/tracer.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import { LocalEngine } from "./engine.ts";
 import { type ModelSource, openSource } from "./open-source.ts";
 import { createRuntime } from "./runtime.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
+
+/** Changes of the ledger that a trace keeps: those of hours. */
+const DEFAULT_EVENTS = 65_536;
 
 /**
  * Open a model file, stream its weights to the GPU and compile the kernels.
@@ -16,7 +20,7 @@ import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
  * the signal's reason when aborted. Nothing stays allocated on the GPU when this throws.
  */
 export async function loadEngine(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
-  const { signal, onProgress, hiddenBytes } = options;
+  const { signal, onProgress, hiddenBytes, trace = false } = options;
   signal?.throwIfAborted();
   const bytes = await openSource(source, signal);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
@@ -34,7 +38,14 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     const expected = `of ${tokenizer.vocabSize} rows, one for each token`;
     throw new ModelFormatError(file.name, '"token_embd.weight"', expected, `${config.vocabSize}`);
   }
+  const { maxEvents = DEFAULT_EVENTS, kernelTimes = false } = trace === true ? {} : trace || {};
+  if (!Number.isSafeInteger(maxEvents) || maxEvents < 1) {
+    throw new InvalidOptionError("trace.maxEvents", maxEvents, "a whole number of at least 1");
+  }
   const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
+  const tracer = trace === false ? undefined : new Tracer(maxEvents);
+  gpu.buffers.observer = tracer;
+  tracer?.enter("load");
   try {
     let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
     const headerBytes = loaded;
@@ -45,13 +56,14 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     };
     onBytes(0);
     const engine = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
-      const use = { cache, hiddenBytes, signal, onBytes };
+      const use = { cache, hiddenBytes, signal, onBytes, tracer, kernelTimes };
       const runtime = await createRuntime(gpu, bytes, file, config, use);
       report("compile", bytes.size);
       return new LocalEngine(runtime, tokenizer);
     });
     await gpu.idle();
     signal?.throwIfAborted();
+    tracer?.leave();
     report("ready", bytes.size);
     return engine;
   } catch (error) {

@@ -45,8 +45,17 @@ export function cacheReport(cache: KvCache, passes: number): CacheReport {
   };
 }
 
-function layerMemory(cache: KvCache): LayerMemory[] {
-  const { shape, tokens, fullTokens } = cache;
+/** The cache as a trace notes it; `tokens` are those that a full cache would hold room for. */
+export function cacheSample(
+  cache: KvCache,
+  tokens: number = cache.fullTokens,
+): { tokens: number; fullBytes: number; layers: LayerMemory[] } {
+  const fullBytes = fullCacheBytes(cache.shape, tokens);
+  return { tokens, fullBytes, layers: layerMemory(cache, tokens) };
+}
+
+function layerMemory(cache: KvCache, fullTokens: number = cache.fullTokens): LayerMemory[] {
+  const { shape, tokens } = cache;
   const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, fullTokens);
   return cache.layers().map(({ budget, length, capacity, bytes, keptMass }) => ({
     budget: budget ?? tokens,

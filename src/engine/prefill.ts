@@ -1,11 +1,10 @@
 import type { CachePrefill } from "../cache/kv-cache.ts";
 import type { DispatchList, Recorder } from "../gpu/recorder.ts";
+import { CHUNK_TOKENS } from "../model/activation-sizes.ts";
 import { type Activations, recordLayer, type TokenRange } from "../model/forward.ts";
+import { cacheSample } from "./memory.ts";
 import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
 import type { PrefillProgress } from "./types.ts";
-
-/** Tokens in work at a time: enough to use the GPU, few enough for a short dispatch. */
-const CHUNK_TOKENS = 256;
 
 /** Dispatches of one submit: one layer over one chunk, or what `finish` adds. */
 const SUBMIT_DISPATCHES = 256;
@@ -54,6 +53,7 @@ export async function prefill(
       work.destroy();
     }
     await rows.end();
+    runtime.tracer?.sample(cacheSample(runtime.cache));
   } catch (error) {
     rows.cancel();
     throw error;
@@ -102,7 +102,7 @@ async function runLayers(
   const total = tokenIds.length;
   const flight: Promise<void>[] = [];
   const submit = async (): Promise<void> => {
-    recorder.submit();
+    recorder.submit(runtime.timer);
     const done = gpu.idle();
     done.catch(() => {}); // awaited below, maybe after an earlier one failed
     flight.push(done);
@@ -115,20 +115,26 @@ async function runLayers(
     const { hidden } = activations;
     const matrix = weights.embedding;
     runtime.embed.record(recorder, { matrix, tokens: total, tokenIds: ids, hidden });
+    const willHold = Math.max(cache.tokens + total, cache.fullTokens);
     for (const [layer, layerWeights] of weights.layers.entries()) {
+      runtime.tracer?.enter("prefill", layer);
+      recorder.layer = layer;
       for (let start = 0; start < total; start += chunk) {
         const range = { start, tokens: Math.min(chunk, total - start) };
         recordLayer(recorder, config, runtime.linear, layerWeights, activations, range, (list) =>
           recordAttention(list, runtime, rows, layer, activations, range),
         );
         const isLast = start + range.tokens === total;
+        if (isLast) runtime.tracer?.enter("compress", layer);
         if (isLast) await rows.takeLayer(recorder, layer);
         await submit();
         if (isLast) rows.layerSubmitted();
+        if (isLast) runtime.tracer?.sample(cacheSample(cache, willHold));
         const doneTokens = (layer * total + start + range.tokens) / config.numLayers;
         onProgress?.({ doneTokens, totalTokens: total });
       }
     }
+    recorder.layer = undefined;
     writeState(runtime, cache.tokens + total);
     await finish({ recorder, hidden, submit });
     await Promise.all(flight.splice(0));

@@ -4,7 +4,9 @@ import type { ResolvedCacheOptions } from "../cache/options.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import type { GpuContext } from "../gpu/device.ts";
+import { KernelTimer } from "../gpu/kernel-timer.ts";
 import { Recorder } from "../gpu/recorder.ts";
+import { activationWidths } from "../model/activation-sizes.ts";
 import { Attention } from "../model/attention.ts";
 import { architectureOf, type ModelConfig } from "../model/config.ts";
 import { createEmbed, type Embed } from "../model/embed.ts";
@@ -13,6 +15,7 @@ import { modelLayouts } from "../model/layouts.ts";
 import { createLinear, type Linear } from "../model/linear.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import { loadRopeFactors, loadWeights, type ModelWeights } from "../model/weights.ts";
+import type { Tracer } from "../profile/tracer.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
 
 /** Everything of a loaded model that lives on the GPU, ready to run. */
@@ -30,6 +33,10 @@ export interface Runtime {
   readonly state: GPUBuffer;
   /** Most tokens whose hidden states fit: a longer prompt is read in several passes. */
   readonly passTokens: number;
+  /** Notes what happens, where the caller asked for it. */
+  readonly tracer: Tracer | undefined;
+  /** Times dispatches, where the caller asked for it and the GPU offers it. */
+  readonly timer: KernelTimer | undefined;
 }
 
 /** Words of the state buffer, by name. */
@@ -41,6 +48,8 @@ export interface RuntimeOptions {
   readonly hiddenBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes: (bytes: number) => void;
+  readonly tracer?: Tracer | undefined;
+  readonly kernelTimes?: boolean | undefined;
 }
 
 /** Stream the weights to the GPU while the kernels compile. */
@@ -86,7 +95,25 @@ export async function createRuntime(
   });
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
   const passTokens = Math.max(Math.floor(limit / (config.hiddenSize * 4)), 1);
-  return { gpu, config, weights, linear, embed, attention, sampler, cache, state, passTokens };
+  const { tracer } = options;
+  const timer = tracer && options.kernelTimes ? createTimer(gpu, tracer) : undefined;
+  const parts = { gpu, config, weights, linear, embed, attention, sampler, cache, state };
+  return { ...parts, passTokens, tracer, timer };
+}
+
+function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {
+  const { kernels } = tracer;
+  if (!gpu.features.has("timestamp-query")) {
+    kernels.unavailable = "This GPU or browser offers no timestamp queries.";
+    return undefined;
+  }
+  kernels.unavailable = undefined;
+  return new KernelTimer(
+    gpu.device,
+    gpu.buffers,
+    (kind, times) => tracer.timed(kind === "decode" ? "decode" : "prefill", times),
+    () => kernels.skipped++,
+  );
 }
 
 /**
@@ -117,7 +144,7 @@ export function createActivations(
   chunk: number,
   label: string,
 ): Activations & { destroy(): void } {
-  const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize } = config;
+  const { hidden, qkv, attended, gated } = activationWidths(config);
   const made: GPUBuffer[] = [];
   const create = (name: string, rows: number, width: number): GPUBuffer => {
     const buffer = gpu.buffers.create({
@@ -130,10 +157,10 @@ export function createActivations(
     return buffer;
   };
   return {
-    hidden: create("hidden states", tokens, hiddenSize),
-    qkv: create("queries, keys, values", chunk, (numHeads + 2 * numKvHeads) * headDim),
-    attended: create("attention output", chunk, numHeads * headDim),
-    gated: create("gated", chunk, intermediateSize),
+    hidden: create("hidden states", tokens, hidden),
+    qkv: create("queries, keys, values", chunk, qkv),
+    attended: create("attention output", chunk, attended),
+    gated: create("gated", chunk, gated),
     destroy() {
       for (const buffer of made) gpu.buffers.destroy(buffer);
     },

@@ -2,6 +2,7 @@ import type { KvDtype } from "../cache/layout.ts";
 import type { CacheOptions } from "../cache/options.ts";
 import type { BufferPurpose } from "../gpu/buffers.ts";
 import type { ModelConfig } from "../model/config.ts";
+import type { RunTrace } from "../profile/trace.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 
@@ -24,9 +25,22 @@ export interface LoadOptions {
    * in several passes. By default what the device can bind.
    */
   readonly hiddenBytes?: number;
+  /** Note every change of the ledger and of the cache, for `trace()`. Default false: costs nothing. */
+  readonly trace?: boolean | TraceOptions;
   readonly signal?: AbortSignal;
   /** Called as loading goes on, with each chunk that was read. */
   readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** What a trace holds. */
+export interface TraceOptions {
+  /** Changes of the ledger that are kept; the oldest go first. Default 65,536. */
+  readonly maxEvents?: number;
+  /**
+   * Time every kernel by timestamp queries, where the GPU has them. Each dispatch of a prefill, and of
+   * one decode step per submit, then has a compute pass of its own, which costs time. Default false.
+   */
+  readonly kernelTimes?: boolean;
 }
 
 /** How far reading the prompt has come, in tokens of work over all layers. */
@@ -228,6 +242,12 @@ export interface Engine extends ChatEngine {
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
   keptPositions(): Promise<number[][][]>;
+  /**
+   * What happened since the load: ledger, phases, cache, kernel times; between calls also the tokens
+   * seen and the positions kept. `ziggurat-llm/profile` exports it and reads it back.
+   * @throws InvalidOptionError unless the engine was loaded with `trace`.
+   */
+  trace(): Promise<RunTrace>;
   /** Free everything on the GPU; the ledger is at zero afterwards. */
   destroy(): Promise<void>;
 }

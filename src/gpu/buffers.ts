@@ -32,6 +32,12 @@ export interface BufferSpec {
   readonly layer?: number;
 }
 
+/** Who is told of every change of the ledger. */
+export interface LedgerObserver {
+  created(entry: LedgerEntry, usage: GPUBufferUsageFlags): void;
+  destroyed(id: number): void;
+}
+
 /** Bytes by purpose and in all. */
 export type ByteTotals = Readonly<Record<BufferPurpose | "total", number>>;
 
@@ -49,6 +55,7 @@ const zeroTotals = (): Record<BufferPurpose | "total", number> => ({
  * memory figure anywhere is a view of this one ledger.
  */
 export class BufferAllocator {
+  observer: LedgerObserver | undefined;
   readonly #device: GPUDevice;
   readonly #entries = new Map<GPUBuffer, LedgerEntry>();
   readonly #now = zeroTotals();
@@ -77,8 +84,10 @@ export class BufferAllocator {
       throw new GpuOutOfMemoryError(label, size, this.#now.total);
     }
     const buffer = this.#device.createBuffer({ label, size, usage });
-    const entry = { id: this.#nextId++, label, purpose, bytes: size };
-    this.#entries.set(buffer, layer === undefined ? entry : { ...entry, layer });
+    const named = { id: this.#nextId++, label, purpose, bytes: size };
+    const entry = layer === undefined ? named : { ...named, layer };
+    this.#entries.set(buffer, entry);
+    this.observer?.created(entry, usage);
     this.#add(purpose, size);
     return buffer;
   }
@@ -89,6 +98,7 @@ export class BufferAllocator {
     if (entry === undefined) throw new Error(`buffer "${buffer.label}" is not in the ledger`);
     this.#entries.delete(buffer);
     this.#add(entry.purpose, -entry.bytes);
+    this.observer?.destroyed(entry.id);
     for (const listener of this.#onDestroy) listener(buffer);
     buffer.destroy();
   }

@@ -1,4 +1,5 @@
 import type { BufferAllocator } from "./buffers.ts";
+import type { KernelTimer } from "./kernel-timer.ts";
 import type { Kernel } from "./kernel.ts";
 import type { KernelSource } from "./wgsl.ts";
 
@@ -19,6 +20,8 @@ export interface DispatchList {
 }
 
 interface Command {
+  readonly kernel: string;
+  readonly layer: number | undefined;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly paramsOffset: number;
@@ -33,17 +36,21 @@ const SLOT_BYTES = 256;
  * uniform buffer, written once; bind groups are made once per kernel and set of buffers.
  */
 export class Recorder implements DispatchList {
+  /** Layer of what is recorded from now on: only timings tell. */
+  layer: number | undefined;
   readonly #device: GPUDevice;
   readonly #buffers: BufferAllocator;
   readonly #uniform: GPUBuffer;
   readonly #params: DataView<ArrayBuffer>;
   readonly #bindGroups: BindGroupCache;
+  readonly #label: string;
   #commands: Command[] = [];
 
   /** `capacity` is the most dispatches in one submit. */
   constructor(device: GPUDevice, buffers: BufferAllocator, capacity: number, label: string) {
     this.#device = device;
     this.#buffers = buffers;
+    this.#label = label;
     this.#params = new DataView(new ArrayBuffer(capacity * SLOT_BYTES));
     this.#uniform = buffers.create({
       label: `${label} params`,
@@ -71,13 +78,20 @@ export class Recorder implements DispatchList {
     }
     packParams(kernel.source, params, this.#params, paramsOffset);
     const bindGroup = this.#bindGroups.get(kernel, buffers);
-    this.#commands.push({ pipeline: kernel.pipeline, bindGroup, paramsOffset, workgroups });
+    this.#commands.push({
+      kernel: kernel.source.name,
+      layer: this.layer,
+      pipeline: kernel.pipeline,
+      bindGroup,
+      paramsOffset,
+      workgroups,
+    });
   }
 
-  /** Submit what was recorded and start anew. `after` may add copies to the same submit. */
-  submit(after?: (encoder: GPUCommandEncoder) => void): void {
+  /** Submit what was recorded and start anew; with a timer, each dispatch is timed. */
+  submit(timer?: KernelTimer): void {
     this.upload();
-    this.replay(1, after);
+    this.replay(1, undefined, timer);
     this.clear();
   }
 
@@ -87,20 +101,25 @@ export class Recorder implements DispatchList {
     if (bytes > 0) this.#device.queue.writeBuffer(this.#uniform, 0, this.#params.buffer, 0, bytes);
   }
 
-  /** Submit the recorded dispatches `times` times over, and keep them to be replayed again. */
-  replay(times: number, after?: (encoder: GPUCommandEncoder) => void): void {
+  /**
+   * Submit the recorded dispatches `times` times over, and keep them to be replayed again. `after` may
+   * add copies to the same submit. With a timer, the dispatches of the first time are timed.
+   */
+  replay(times: number, after?: (encoder: GPUCommandEncoder) => void, timer?: KernelTimer): void {
     const encoder = this.#device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (let i = 0; i < times; i++) {
-      for (const { pipeline, bindGroup, paramsOffset, workgroups } of this.#commands) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, bindGroup, [paramsOffset]);
-        pass.dispatchWorkgroups(...workgroups);
-      }
+    const timed = timer?.begin(this.#label, this.#commands.length);
+    if (timed !== undefined) {
+      this.#commands.forEach((command, index) =>
+        encodePass(encoder, [command], 1, timed.pass(index)),
+      );
+      timed.resolve(encoder);
     }
-    pass.end();
+    const commands = this.#commands;
+    const rest = timed === undefined ? times : times - 1;
+    if (rest > 0) encodePass(encoder, commands, rest);
     after?.(encoder);
     this.#device.queue.submit([encoder.finish()]);
+    timed?.read(commands);
   }
 
   /** Forget what was recorded. */
@@ -113,6 +132,23 @@ export class Recorder implements DispatchList {
     this.#bindGroups.destroy();
     this.#buffers.destroy(this.#uniform);
   }
+}
+
+function encodePass(
+  encoder: GPUCommandEncoder,
+  commands: readonly Command[],
+  times: number,
+  descriptor?: GPUComputePassDescriptor,
+): void {
+  const pass = encoder.beginComputePass(descriptor);
+  for (let i = 0; i < times; i++) {
+    for (const { pipeline, bindGroup, paramsOffset, workgroups } of commands) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup, [paramsOffset]);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+  }
+  pass.end();
 }
 
 /** Bind groups by kernel and buffers; forgets those of a freed buffer. */

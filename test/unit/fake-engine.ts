@@ -85,6 +85,10 @@ export class FakeEngine implements Engine {
     return this.#called("keptPositions") as unknown as number[][][];
   }
 
+  async trace(): ReturnType<Engine["trace"]> {
+    return this.#called("trace") as unknown as Awaited<ReturnType<Engine["trace"]>>;
+  }
+
   async destroy(): Promise<void> {
     this.#called("destroy");
     this.tokens = 0;

@@ -1,0 +1,11 @@
+/**
+ * What the memory page is made of, without a GPU: plans of the cache for any model, traces of runs,
+ * and their exports. Pure; runs in Node.
+ */
+export * from "./profile/trace.ts";
+export * from "./profile/export.ts";
+export * from "./profile/parse.ts";
+export * from "./profile/replay.ts";
+export * from "./profile/models.ts";
+export * from "./profile/plan.ts";
+export { POLICIES, type PolicyOption } from "./cache/policy.ts";

@@ -1,0 +1,147 @@
+import { compressedRowBytes, fullCacheBytes, type KvShape, kvRowBytes } from "../cache/layout.ts";
+import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
+import { planCache } from "../cache/scheduler.ts";
+import { planarLayout } from "../formats/planar.ts";
+import { groupedBytes } from "../formats/row-groups.ts";
+import type { TensorType } from "../formats/tensor-types.ts";
+import { type ActivationShape, prefillActivationBytes } from "../model/activation-sizes.ts";
+
+/** What a plan has to know of a model. */
+export interface ModelShape extends ActivationShape {
+  readonly name: string;
+  readonly numLayers: number;
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  /** The embedding serves as the lm head too. */
+  readonly tiesEmbedding: boolean;
+  /** The Q, K and V projections add a bias. */
+  readonly qkvBias: boolean;
+}
+
+/** How the weights are quantised: the types of the layers' matrices and of the embedding. */
+export type WeightFormat = "q4" | "q8" | "f16";
+
+const TYPES: Readonly<Record<WeightFormat, { layers: TensorType; embedding: TensorType }>> = {
+  q4: { layers: "Q4_1", embedding: "Q8_0" },
+  q8: { layers: "Q8_0", embedding: "Q8_0" },
+  f16: { layers: "F16", embedding: "F16" },
+};
+
+export interface PlanRequest {
+  readonly model: ModelShape;
+  readonly weights: WeightFormat;
+  /** Tokens of the prompt. */
+  readonly tokens: number;
+  readonly cache: CacheOptions;
+}
+
+/** What a layer would keep. */
+export interface PlannedLayer {
+  readonly budget: number;
+  readonly length: number;
+  readonly capacity: number;
+  readonly bytes: number;
+  readonly fullBytes: number;
+}
+
+/** GPU bytes that a prompt would take, computed as the engine does. */
+export interface MemoryPlan {
+  readonly weights: number;
+  readonly kv: {
+    /** After the prompt was read. */
+    readonly final: number;
+    /** At the highest point while it is read. */
+    readonly peak: number;
+    /** What policy `full` allocates. */
+    readonly full: number;
+  };
+  /** False: the prompt is shorter than the budget. */
+  readonly evicts: boolean;
+  /** Hidden states and what else a prefill has in work, while it runs. */
+  readonly activations: number;
+  /** Weights, the cache's peak and activations: what has to fit. */
+  readonly peak: number;
+  /** The same with a full cache. */
+  readonly fullPeak: number;
+  readonly layers: readonly PlannedLayer[];
+}
+
+/**
+ * Plan a first prompt for any model, by the scheduler's own code.
+ * @throws InvalidOptionError for cache options that the engine would refuse.
+ */
+export function planMemory({ model, weights, tokens, cache }: PlanRequest): MemoryPlan {
+  const { numLayers, numHeads, numKvHeads, headDim } = model;
+  const options = resolveCacheOptions(cache, numLayers);
+  const shape: KvShape = { numLayers, numHeads, numKvHeads, headDim, dtype: options.kvDtype };
+  const none = Array<number>(numLayers).fill(0);
+  const input = { promptTokens: tokens, tokens, newTokens: tokens, lengths: none };
+  const plan = planCache(shape, options, {
+    ...input,
+    capacities: none,
+    longest: 0,
+    evict: true,
+  });
+  const isFull = options.policy.scorer === null;
+  const rowBytes = numKvHeads * (isFull ? 2 * kvRowBytes(shape) : compressedRowBytes(shape));
+  const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, tokens);
+  const layers = plan.budgets.map((budget, l) => {
+    const capacity = plan.capacities[l] as number;
+    return {
+      budget,
+      length: plan.rows[l] as number,
+      capacity,
+      bytes: capacity * rowBytes,
+      fullBytes,
+    };
+  });
+  const weightsOf = weightBytes(model, weights);
+  const activations = prefillActivationBytes(model, tokens);
+  return {
+    weights: weightsOf,
+    kv: plan.bytes,
+    evicts: plan.evicts,
+    activations,
+    peak: weightsOf + plan.bytes.peak + activations,
+    fullPeak: weightsOf + plan.bytes.full + activations,
+    layers,
+  };
+}
+
+/** Bytes of a model's weights on the GPU: planar matrices, norms and biases in f32. */
+export function weightBytes(model: ModelShape, format: WeightFormat): number {
+  const { numLayers, hiddenSize, numHeads, numKvHeads, headDim, intermediateSize } = model;
+  const types = TYPES[format];
+  const matrix = (type: TensorType, rows: number, cols: number): number => {
+    const { quantBytes, scaleBytes } = groupedBytes(planarLayout(type), rows, cols);
+    return quantBytes + scaleBytes;
+  };
+  const attention = numHeads * headDim;
+  const qkvRows = attention + 2 * numKvHeads * headDim;
+  const layer =
+    matrix(types.layers, qkvRows, hiddenSize) +
+    matrix(types.layers, hiddenSize, attention) +
+    matrix(types.layers, 2 * intermediateSize, hiddenSize) +
+    matrix(types.layers, hiddenSize, intermediateSize) +
+    4 * (2 * hiddenSize + (model.qkvBias ? qkvRows : 0));
+  const vocabulary = matrix(types.embedding, model.vocabSize, hiddenSize);
+  return numLayers * layer + (model.tiesEmbedding ? 1 : 2) * vocabulary + 4 * hiddenSize;
+}
+
+/** The most tokens of a prompt whose peak stays within `bytes`; 0 if none does. */
+export function longestPrompt(request: Omit<PlanRequest, "tokens">, bytes: number): number {
+  const fits = (tokens: number): boolean => {
+    try {
+      return planMemory({ ...request, tokens }).peak <= bytes;
+    } catch {
+      return false; // a byte budget that holds no window
+    }
+  };
+  let [low, high] = [0, request.model.contextLength];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
