@@ -136,7 +136,8 @@ describe("an export", () => {
   });
 
   test("that is no JSON, or nothing, is refused", () => {
-    for (const text of ["GGUF", "", "null", "3", "[]"]) expect(() => parseTrace(text)).toThrow("must be");
+    for (const text of ["GGUF", "", "null", "3", "[]"])
+      expect(() => parseTrace(text)).toThrow("must be");
   });
 
   test("as CSV has a line for each layer", () => {
