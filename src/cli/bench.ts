@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { ByteSource, KvDtype } from "../index.ts";
 import { type Args, readArgs, UsageError } from "./args.ts";
 import { randomModel } from "./bench/random-model.ts";
+import { CACHE_SECTIONS } from "./bench/cache-sections.ts";
 import { runBench } from "./bench/run.ts";
 import { SHAPES } from "./bench/shapes.ts";
 import { formatReport } from "./bench/table.ts";
@@ -20,6 +21,7 @@ const OPTIONS = {
   "new-tokens": { type: "string" },
   runs: { type: "string" },
   "kv-dtype": { type: "string" },
+  only: { type: "string" },
   json: { type: "string" },
 } as const;
 
@@ -31,6 +33,7 @@ export async function bench(argv: readonly string[]): Promise<void> {
     newTokens: wholeNumber(args, "new-tokens", "33"),
     runs: wholeNumber(args, "runs", "3"),
     kvDtype: kvDtype(args),
+    sections: sections(args),
     log: (line: string) => void process.stderr.write(`${line}\n`),
   };
   const source = await openBenchModel(args);
@@ -42,6 +45,15 @@ export async function bench(argv: readonly string[]): Promise<void> {
   if (path === undefined) return;
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${JSON.stringify(report)}\n`);
+}
+
+/** The sections of `--only`; by default those that take a minute or two on two cores. */
+function sections(args: Args): ReadonlySet<string> {
+  const known = ["rates", ...CACHE_SECTIONS];
+  const names = (args.text("only") ?? "rates,compression").split(",");
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong === undefined) return new Set(names);
+  throw new UsageError(`--only wants some of ${known.join(", ")}, got "${wrong}"`);
 }
 
 function kvDtype(args: Args): KvDtype {

@@ -11,16 +11,14 @@ const DAWN_NOISE = /^Warning: max\w+ artificially reduced from /;
 const WITHOUT_GPU: ReadonlySet<string | undefined> = new Set([undefined, "inspect", "-h"]);
 
 /**
- * Runs the command line in an environment in which Dawn finds an adapter: as it is, where Dawn finds one; else once more
- * in a new process with the packaged SwiftShader as its Vulkan, because the library path is read only when a process
- * starts.
+ * Runs `work` in an environment in which Dawn finds an adapter: as it is, where Dawn finds one; else this whole command
+ * once more in a new process with the packaged SwiftShader as its Vulkan, because the library path is read only when a
+ * process starts.
  *
  * @returns The exit code.
  */
-export async function main(argv: readonly string[]): Promise<number> {
-  const needsGpu =
-    process.env[RESTARTED] === undefined && !WITHOUT_GPU.has(argv[0]) && !argv.includes("--help");
-  if (needsGpu) {
+export async function withAdapter(work: () => Promise<number>): Promise<number> {
+  if (process.env[RESTARTED] === undefined) {
     Object.assign(process.env, await runtimeEnvironment());
     // In a process of its own, because a failed search writes to stderr and can't be undone.
     if (typeof (await probeAdapter({})) === "string") {
@@ -31,6 +29,12 @@ export async function main(argv: readonly string[]): Promise<number> {
       }
     }
   }
-  const commands = await import("./main.ts");
-  return commands.main(argv);
+  return work();
+}
+
+/** Runs the command line. Returns the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const run = async (): Promise<number> => (await import("./main.ts")).main(argv);
+  const needsGpu = !WITHOUT_GPU.has(argv[0]) && !argv.includes("--help");
+  return needsGpu ? withAdapter(run) : run();
 }

@@ -22,6 +22,7 @@ export const HELP: string = `ziggurat: language models on WebGPU, with a compres
   ziggurat inspect --model M [--json] [--kv-dtype f16|f32]
   ziggurat bench [--model M | --shape smollm2-135m|llama-1b|llama-8b [--layers N]]
       [--prompt-tokens N,...] [--new-tokens N] [--runs N] [--kv-dtype f16|f32] [--json F]
+      [--only rates,compression,decode,answer]
 
 Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
   --budget 256|12%|24MB  --layer-budgets A,B,…  --window N  --beta B  --pool avg:5|max:7

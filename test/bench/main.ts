@@ -26,6 +26,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (code !== 0 || isHelp || own.length < argv.length) return code;
 
   const report = JSON.parse(await readFile(path, "utf8")) as BenchReport;
+  if (report.cases.length === 0) return 0; // --only left out what peers are compared by
   const { source } = report.model;
   const isFile = await stat(source).then(
     (stats) => stats.isFile(),

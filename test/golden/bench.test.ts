@@ -52,7 +52,7 @@ function expectSound({ cases, roofline, model }: BenchReport): void {
 
 test(`bench measures a tiny model on ${adapterName}, prints a table and writes a file`, async () => {
   const options = ["--prompt-tokens", "17,40", "--new-tokens", "6", "--runs", "2"];
-  const report = await run("--model", TINY, ...options, "--kv-dtype", "f32");
+  const report = await run("--model", TINY, ...options, "--only", "rates", "--kv-dtype", "f32");
   expect(report.model.config.name).toBe("tiny-llama");
   expect(report.kvDtype).toBe("f32");
   expect(report.dispatchesPerToken).toBeGreaterThan(4 * 4);
@@ -72,7 +72,7 @@ test(`bench measures a tiny model on ${adapterName}, prints a table and writes a
 
 test(`bench runs random weights of a real shape on ${adapterName}`, async () => {
   const shape = ["--shape", "smollm2-135m", "--layers", "1"];
-  const options = ["--prompt-tokens", "24", "--new-tokens", "4", "--runs", "1"];
+  const options = ["--prompt-tokens", "24", "--new-tokens", "4", "--runs", "1", "--only", "rates"];
   const report = await run(...shape, ...options);
   const { numLayers, hiddenSize, vocabSize } = report.model.config;
   expect([numLayers, hiddenSize, vocabSize]).toEqual([1, 576, 49152]);
@@ -88,6 +88,7 @@ test.each([
   [["--model", TINY, "--runs", "0"], "--runs"],
   [["--model", TINY, "--prompt-tokens", "12,x"], "--prompt-tokens"],
   [["--model", TINY, "--new-tokens", "1.5"], "--new-tokens"],
+  [["--model", TINY, "--only", "rates,speed"], "compression"],
 ])("bench refuses %j", async (argv, reason) => {
   await expect(bench(argv)).rejects.toThrow(reason);
 });

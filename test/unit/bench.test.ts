@@ -4,7 +4,7 @@ import { median } from "../../src/cli/bench/measure.ts";
 import { promptIds } from "../../src/cli/bench/prompt.ts";
 import { randomModel } from "../../src/cli/bench/random-model.ts";
 import { SHAPES } from "../../src/cli/bench/shapes.ts";
-import { columns } from "../../src/cli/bench/table.ts";
+import { columns } from "../../src/cli/bench/columns.ts";
 import { modelWork } from "../../src/cli/bench/work.ts";
 import { dequantize } from "../../src/formats/blocks.ts";
 import { readGguf } from "../../src/formats/gguf.ts";

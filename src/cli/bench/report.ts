@@ -1,5 +1,6 @@
 import type { Roofline } from "../../gpu/roofline.ts";
 import type { AdapterSummary, KvDtype, MemoryReport, ModelConfig } from "../../index.ts";
+import type { CacheReports } from "./cache-sections.ts";
 import type { Span } from "./measure.ts";
 
 /** What `ziggurat bench` writes. */
@@ -29,6 +30,7 @@ export interface BenchReport {
     readonly firstAnswerSeconds: number;
   };
   readonly cases: readonly BenchCase[];
+  readonly cache: CacheReports;
   readonly memory: MemoryReport;
 }
 

@@ -5,6 +5,8 @@ import { openGpu } from "../../gpu/device.ts";
 import { measureRoofline, type Roofline } from "../../gpu/roofline.ts";
 import { type ByteSource, type Engine, type KvDtype, loadEngine } from "../../index.ts";
 import { createTokenizer } from "../../text/tokenizer.ts";
+import { CACHE_SIZES } from "./cache-bench.ts";
+import { runCacheSections } from "./cache-sections.ts";
 import { checkPaths } from "./check-paths.ts";
 import { measureAnswer, type MeasuredAnswer, median, type Span } from "./measure.ts";
 import { promptIds } from "./prompt.ts";
@@ -20,6 +22,8 @@ export interface BenchOptions {
   readonly newTokens: number;
   /** Measurements of each, after a warm-up. */
   readonly runs: number;
+  /** What is measured: `rates`, and sections of cache-sections.ts. */
+  readonly sections: ReadonlySet<string>;
   readonly signal: AbortSignal;
   /** Told what is being done. */
   readonly log: (line: string) => void;
@@ -67,10 +71,20 @@ export async function runBench(source: ByteSource, options: BenchOptions): Promi
     const weightBytesPerToken =
       engine.memory().weights - (unread ? unread.quantBytes + unread.scaleBytes : 0);
     const cases: BenchCase[] = [];
-    for (const count of options.promptTokens) {
+    for (const count of options.sections.has("rates") ? options.promptTokens : []) {
       const ids = promptIds(tokenizer, count);
       cases.push(await measureCase(engine, ids, weightBytesPerToken, options));
     }
+    const cache = await runCacheSections(
+      {
+        ...options,
+        source,
+        engine,
+        sizes: CACHE_SIZES,
+        prompt: (tokens) => promptIds(tokenizer, tokens),
+      },
+      options.sections,
+    );
     return {
       format: 1,
       date,
@@ -92,6 +106,7 @@ export async function runBench(source: ByteSource, options: BenchOptions): Promi
         firstAnswerSeconds,
       },
       cases,
+      cache,
       memory: engine.memory(),
     };
   } finally {

@@ -1,17 +1,6 @@
+import { cacheLines } from "./cache-table.ts";
+import { columns } from "./columns.ts";
 import type { BenchCase, BenchReport, Phase } from "./report.ts";
-
-/** A table in columns: the first one to the left, numbers to the right. */
-export function columns(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0)))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
 
 /** What a report says, to be read on a terminal. */
 export function formatReport(report: BenchReport): string {
@@ -39,8 +28,10 @@ export function formatReport(report: BenchReport): string {
       `first answer (2 tokens) after ${loading.firstAnswerSeconds.toFixed(1)} s`,
     `memory    ${mib(memory.peak)} on the GPU at peak`,
     "",
-    columns([CASE_HEADER, ...report.cases.flatMap((one) => caseRows(one, report))]),
-    "",
+    ...(report.cases.length === 0
+      ? []
+      : [columns([CASE_HEADER, ...report.cases.flatMap((one) => caseRows(one, report))]), ""]),
+    ...cacheLines(report.cache),
   ].join("\n");
 }
 
