@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { timeAnswers } from "../bench/peers/answer.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type PeerRun,
   readMessage,
 } from "../bench/peers/protocol.ts";
+import { nativeImport } from "../bench/peers/native-import.ts";
 import { reasonIn, runPeer } from "../bench/peers/run.ts";
 import { formatPeers, peerRates } from "../bench/peers/table.ts";
 
@@ -109,6 +111,13 @@ describe("runPeer", () => {
       runs: [{ promptTokens: 3 }],
       problem: undefined,
     });
+  });
+
+  test("loads a peer's own modules as Node does", async () => {
+    await writeFile(join(folder, "a.mjs"), `export const where = import.meta.url;`);
+    await writeFile(join(folder, "b.mjs"), `export { where } from "./a.mjs";`);
+    const { href } = pathToFileURL(join(folder, "a.mjs"));
+    expect({ ...(await nativeImport(folder, "b.mjs")) }).toEqual({ where: href });
   });
 
   test("keeps what was measured before a failure, and says what failed", async () => {

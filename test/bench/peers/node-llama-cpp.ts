@@ -1,6 +1,5 @@
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { timeAnswers } from "./answer.ts";
+import { nativeImport } from "./native-import.ts";
 import { type PeerRequest, writeMessage } from "./protocol.ts";
 
 const ENTRY = "node_modules/node-llama-cpp/dist/index.js";
@@ -27,8 +26,7 @@ const THREADS = 1;
 /** Times node-llama-cpp with its Vulkan backend; argument: a `PeerRequest` in JSON. */
 export async function main([json = ""]: readonly string[]): Promise<number> {
   const request = JSON.parse(json) as PeerRequest;
-  const entry = join(request.folder, ENTRY);
-  const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
+  const { getLlama } = (await nativeImport(request.folder, ENTRY)) as NodeLlamaCpp;
   const log: string[] = [];
   const llama = await getLlama({
     gpu: "vulkan",

@@ -1,6 +1,6 @@
-import { basename, dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { basename, dirname } from "node:path";
 import { timeAnswers } from "./answer.ts";
+import { nativeImport } from "./native-import.ts";
 import { type PeerRequest, writeMessage } from "./protocol.ts";
 
 const ENTRY = "node_modules/@huggingface/transformers/dist/transformers.node.mjs";
@@ -26,9 +26,9 @@ interface Cache {
 /** Times transformers.js on WebGPU in Node; argument: a `PeerRequest` in JSON. */
 export async function main([json = ""]: readonly string[]): Promise<number> {
   const request = JSON.parse(json) as PeerRequest;
-  const entry = join(request.folder, ENTRY);
-  const { AutoModelForCausalLM, BaseStreamer, Tensor, env } = (await import(
-    pathToFileURL(entry).href
+  const { AutoModelForCausalLM, BaseStreamer, Tensor, env } = (await nativeImport(
+    request.folder,
+    ENTRY,
   )) as TransformersJs;
   Object.assign(env, {
     allowRemoteModels: false,
