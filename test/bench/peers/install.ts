@@ -37,17 +37,13 @@ const PYTHON_PACKAGES = [
 export async function installPackages(log: (line: string) => void): Promise<string> {
   const requirements = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`);
   const name = requirements.join("+").replaceAll(/[^\w.+-]/g, "-");
-  return unpackOnce(
-    name,
-    async (folder) => {
-      log(`installing ${requirements.join(" and ")} (once, 1.2 GB)`);
-      await writeFile(join(folder, "package.json"), '{"private":true}');
-      // Their scripts build from source or download more; the packages hold all that is used here.
-      const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder];
-      await run("npm", "install", ...options, ...requirements);
-    },
-    FOLDER,
-  );
+  return makeOnce(name, async (folder) => {
+    log(`installing ${requirements.join(" and ")} (once, 1.2 GB)`);
+    await writeFile(join(folder, "package.json"), '{"private":true}');
+    // Their scripts build from source or download more; the packages hold all that is used here.
+    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder];
+    await run("npm", "install", ...options, ...requirements);
+  });
 }
 
 /**
@@ -57,20 +53,25 @@ export async function installPackages(log: (line: string) => void): Promise<stri
  */
 export async function exportOnnx(model: string, log: (line: string) => void): Promise<string> {
   const { size } = await stat(model);
-  return unpackOnce(
-    `onnx-${basename(model)}-${size}`,
-    async (folder) => {
-      const python = join(folder, "python");
-      log("installing PyTorch and an ONNX exporter (once, removed after the export)");
-      await run("python3", "-m", "venv", python);
-      const interpreter = join(python, "bin/python");
-      await run(interpreter, "-m", "pip", "install", "--quiet", ...PYTHON_PACKAGES);
-      log("exporting the model to ONNX");
-      await run(interpreter, EXPORTER, model, folder);
-      await rm(python, { recursive: true });
-    },
-    FOLDER,
-  );
+  return makeOnce(`onnx-${basename(model)}-${size}`, async (folder) => {
+    const python = join(folder, "python");
+    log("installing PyTorch and an ONNX exporter (once, removed after the export)");
+    await run("python3", "-m", "venv", python);
+    const interpreter = join(python, "bin/python");
+    await run(interpreter, "-m", "pip", "install", "--quiet", ...PYTHON_PACKAGES);
+    log("exporting the model to ONNX");
+    await run(interpreter, EXPORTER, model, folder);
+    await rm(python, { recursive: true });
+  });
+}
+
+const made = new Map<string, Promise<string>>();
+
+/** Several peers ask for the same folder; what failed for one isn't tried again for the next. */
+function makeOnce(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
+  const promise = made.get(name) ?? unpackOnce(name, fill, FOLDER);
+  made.set(name, promise);
+  return promise;
 }
 
 /** Runs a command, its output on stderr, for stdout holds the table. */
