@@ -77,7 +77,7 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
     projects: [
       ring(0, "unit", ["test/unit/**/*.test.ts"], 30, {}),
       ring(1, "kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, aFew),
-      ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 120, oneByOne),
+      ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 300, oneByOne),
       ring(3, "golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
       ring(4, "browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
     ],
