@@ -1,7 +1,7 @@
 import { kvRowBytes } from "../cache/layout.ts";
-import { type GgufFile, readGguf } from "../formats/gguf.ts";
+import { readGguf } from "../formats/gguf.ts";
 import { planarBytes } from "../formats/planar.ts";
-import type { TensorInfo } from "../formats/gguf-tensors.ts";
+import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
 import { readModelConfig } from "../model/config.ts";
 import { matrixLayout } from "../model/layouts.ts";
 import { ROPE_FACTORS } from "../model/weights.ts";
@@ -52,7 +52,7 @@ export async function inspect(argv: readonly string[]): Promise<void> {
 }
 
 /** Norms and biases stay f32; matrices take their planar layout. */
-function gpuBytes(file: GgufFile, info: TensorInfo): number {
+function gpuBytes(file: TensorFile, info: TensorInfo): number {
   if (info.name === ROPE_FACTORS) return 0;
   const [rows = 0, cols] = info.shape;
   if (cols === undefined) return rows * 4;

@@ -1,11 +1,9 @@
 import { resolveCacheOptions } from "../cache/options.ts";
-import { InvalidOptionError, ModelFormatError } from "../errors.ts";
-import { readGguf } from "../formats/gguf.ts";
+import { InvalidOptionError } from "../errors.ts";
 import { openGpu } from "../gpu/device.ts";
-import { readModelConfig } from "../model/config.ts";
 import { Tracer } from "../profile/tracer.ts";
-import { createTokenizer } from "../text/tokenizer.ts";
 import { LocalEngine } from "./engine.ts";
+import { openModel } from "./open-model.ts";
 import { type ModelSource, openSource } from "./open-source.ts";
 import { createRuntime } from "./runtime.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
@@ -14,7 +12,7 @@ import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
 const DEFAULT_EVENTS = 65_536;
 
 /**
- * Open a model file, stream its weights to the GPU and compile the kernels.
+ * Open a model, stream its weights to the GPU and compile the kernels.
  * @throws SourceError, ModelFormatError, UnsupportedModelError for the file;
  * WebGpuUnavailableError, UnsupportedDeviceError, GpuOutOfMemoryError, DeviceLostError for the GPU;
  * the signal's reason when aborted. Nothing stays allocated on the GPU when this throws.
@@ -22,21 +20,19 @@ const DEFAULT_EVENTS = 65_536;
 export async function loadEngine(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
   const { signal, onProgress, hiddenBytes, trace = false } = options;
   signal?.throwIfAborted();
-  const bytes = await openSource(source, signal);
+  const opened = await openSource(source, signal);
+  onProgress?.({
+    stage: "open",
+    loadedBytes: 0,
+    totalBytes: "file" in opened ? opened.file.size : 0,
+  });
+  const { source: bytes, file, config, tokenizer } = await openModel(opened, signal);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
     onProgress?.({ stage, loadedBytes, totalBytes: bytes.size });
-  report("open", 0);
-  const file = await readGguf(bytes, signal);
-  const config = readModelConfig(file);
   const cache = resolveCacheOptions(options.cache ?? {}, config.numLayers);
   if (hiddenBytes !== undefined && !(hiddenBytes >= config.hiddenSize * 4)) {
     const rule = `at least ${config.hiddenSize * 4} (one token)`;
     throw new InvalidOptionError("hiddenBytes", hiddenBytes, rule);
-  }
-  const tokenizer = createTokenizer(file.metadata, file.name);
-  if (tokenizer.vocabSize !== config.vocabSize) {
-    const expected = `of ${tokenizer.vocabSize} rows, one for each token`;
-    throw new ModelFormatError(file.name, '"token_embd.weight"', expected, `${config.vocabSize}`);
   }
   const { maxEvents = DEFAULT_EVENTS, kernelTimes = false } = trace === true ? {} : trace || {};
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 1) {

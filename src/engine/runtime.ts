@@ -2,13 +2,13 @@ import { createCache } from "../cache/create-cache.ts";
 import type { KvCache } from "../cache/kv-cache.ts";
 import type { ResolvedCacheOptions } from "../cache/options.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import type { GgufFile } from "../formats/gguf.ts";
+import type { TensorFile } from "../formats/tensor-types.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { KernelTimer } from "../gpu/kernel-timer.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { activationWidths } from "../model/activation-sizes.ts";
 import { Attention } from "../model/attention.ts";
-import { architectureOf, type ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { createEmbed, type Embed } from "../model/embed.ts";
 import type { Activations } from "../model/forward.ts";
 import { modelLayouts } from "../model/layouts.ts";
@@ -56,7 +56,7 @@ export interface RuntimeOptions {
 export async function createRuntime(
   gpu: GpuContext,
   source: ByteSource,
-  file: GgufFile,
+  file: TensorFile,
   config: ModelConfig,
   options: RuntimeOptions,
 ): Promise<Runtime> {
@@ -70,12 +70,13 @@ export async function createRuntime(
     numKvHeads,
     headDim,
     kvDtype,
-    ropeStyle: architectureOf(config).ropeStyle,
+    ropeStyle: config.ropeStyle,
     ropeFrequencies: ropeFrequencies({
       theta: config.ropeTheta,
       dim: config.ropeDim,
       scale: config.ropeScale,
       ...(factors === undefined ? {} : { factors }),
+      ...(config.ropeLlama3 === undefined ? {} : { llama3: config.ropeLlama3 }),
     }),
   };
   const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };

@@ -11,6 +11,7 @@ export interface LoadProgress {
   /** `open`: header and tokenizer; `weights`: streaming to the GPU; `compile`: kernels. */
   readonly stage: "open" | "weights" | "compile" | "ready";
   readonly loadedBytes: number;
+  /** 0 while a folder is opened: its files are still to be found. */
   readonly totalBytes: number;
 }
 

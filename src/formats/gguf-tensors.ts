@@ -6,21 +6,10 @@ import {
   BLOCK_SHAPES,
   TENSOR_TYPES,
   tensorBytes,
+  type TensorInfo,
   tensorTypeOfGguf,
   unreadGgufType,
-  type TensorType,
 } from "./tensor-types.ts";
-
-/** Where a tensor lies and how. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly type: TensorType;
-  /** Outermost first: a matrix is `[rows, cols]`, and a row's elements are neighbours. */
-  readonly shape: readonly number[];
-  /** First byte, from the start of the file. */
-  readonly offset: number;
-  readonly bytes: number;
-}
 
 const MAX_TENSORS = 65_536;
 const MAX_NAME_BYTES = 127;

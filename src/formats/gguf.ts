@@ -1,11 +1,12 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { GgufCursor } from "./gguf-cursor.ts";
-import { readTensorTable, type TensorInfo } from "./gguf-tensors.ts";
+import { readTensorTable } from "./gguf-tensors.ts";
+import type { TensorInfo } from "./tensor-types.ts";
 import { readString, readValue, type GgufValue } from "./gguf-values.ts";
 import { quote } from "./quote.ts";
 
-export type { TensorInfo } from "./gguf-tensors.ts";
+export type { TensorInfo } from "./tensor-types.ts";
 export type { GgufValue } from "./gguf-values.ts";
 
 /** What a GGUF file says about itself; the tensors' data stays in the source. */

@@ -1,7 +1,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import { dequantize } from "./blocks.ts";
 import type { ByteSource } from "./byte-source.ts";
-import type { TensorInfo } from "./gguf-tensors.ts";
+import type { TensorInfo } from "./tensor-types.ts";
 import { COLUMN_MULTIPLE, planarBytes, planarLayout, repackRows } from "./planar.ts";
 import { quote } from "./quote.ts";
 import { giveScratch, takeScratch } from "./scratch.ts";

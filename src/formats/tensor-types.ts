@@ -2,6 +2,24 @@
 export type TensorType =
   "F32" | "F16" | "BF16" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q8_0" | "Q4_K" | "Q5_K" | "Q6_K";
 
+/** Where a tensor lies and how. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly type: TensorType;
+  /** Outermost first: a matrix is `[rows, cols]`, and a row's elements are neighbours. */
+  readonly shape: readonly number[];
+  /** First byte, from the start of the source. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Where a model's tensors are, whatever files they came in; the keys are the tensors' names in GGUF. */
+export interface TensorFile {
+  /** Of the source, for messages. */
+  readonly name: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+}
+
 /** The unit in which a type is stored: `elements` neighbours of one row take `bytes`. */
 export interface BlockShape {
   readonly elements: number;

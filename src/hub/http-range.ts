@@ -65,6 +65,18 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<B
   return source;
 }
 
+/** The server answered with a status that is no success. */
+export class HttpStatusError extends SourceError {
+  readonly status: number;
+  constructor(url: string, status: number) {
+    super(url, `answered ${status}: ${adviceFor(status)}`);
+    this.status = status;
+  }
+  override get name(): string {
+    return "SourceError";
+  }
+}
+
 async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array; entity: Entity }> {
   // Taken out of the request: browsers refuse a `fetch` that is called as a method of something.
   const { url, offset, length, signal, fetch } = request;
@@ -115,7 +127,7 @@ function checkHeaders(url: string, response: Response, offset: number, length: n
     );
   }
   if (response.status !== 206) {
-    throw new SourceError(url, `answered ${response.status}: ${adviceFor(response.status)}`);
+    throw new HttpStatusError(url, response.status);
   }
   const header = response.headers.get("Content-Range");
   if (header === null) {

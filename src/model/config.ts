@@ -1,7 +1,8 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import { getFloat, getString, getUint } from "../formats/metadata.ts";
-import { ARCHITECTURES, type Architecture } from "./architectures.ts";
+import { ARCHITECTURES, type Architecture, type RopeStyle } from "./architectures.ts";
+import type { Llama3RopeScaling } from "./rope.ts";
 
 /** The shape of a decoder; field names as Hugging Face has them, in camel case. */
 export interface ModelConfig {
@@ -24,6 +25,10 @@ export interface ModelConfig {
   readonly ropeDim: number;
   /** Positions are divided by this (linear RoPE scaling); 1 where there is none. */
   readonly ropeScale: number;
+  /** Llama 3's scaling, where the file gives it by its parameters (GGUF files: by a tensor of factors). */
+  readonly ropeLlama3?: Llama3RopeScaling;
+  /** Which pairs of a head RoPE rotates: (2i, 2i + 1), or (i, i + headDim / 2). */
+  readonly ropeStyle: RopeStyle;
 }
 
 /** Head sizes that the attention kernels are built for: multiples of 32 up to this. */
@@ -65,8 +70,9 @@ export function readModelConfig(file: GgufFile): ModelConfig {
     ropeTheta: getFloat(file, key("rope.freq_base"), 10000),
     ropeDim: count("rope.dimension_count", 1 << 12, headDim),
     ropeScale: readRopeScale(file, architecture),
+    ropeStyle: (ARCHITECTURES[architecture] as Architecture).ggufRopeStyle,
   };
-  checkShape(file, config);
+  checkShape(file.name, config);
   return config;
 }
 
@@ -93,22 +99,25 @@ function readRopeScale(file: GgufFile, architecture: string): number {
   return getFloat(file, `${architecture}.rope.scaling.factor`);
 }
 
-function checkShape(file: GgufFile, config: ModelConfig): void {
+/**
+ * Throws where the numbers contradict each other or ask for what no kernel does; the fields are called as in `ModelConfig`.
+ */
+export function checkShape(file: string, config: ModelConfig): void {
   const { numHeads, numKvHeads, headDim, ropeDim, hiddenSize, intermediateSize } = config;
   if (numHeads % numKvHeads !== 0) {
     const expected = `a divisor of ${numHeads} heads`;
-    throw new ModelFormatError(file.name, "head_count_kv", expected, String(numKvHeads));
+    throw new ModelFormatError(file, "numKvHeads", expected, String(numKvHeads));
   }
   if (ropeDim > headDim || ropeDim % 2 !== 0) {
     const expected = `even, at most ${headDim}`;
-    throw new ModelFormatError(file.name, "rope.dimension_count", expected, String(ropeDim));
+    throw new ModelFormatError(file, "ropeDim", expected, String(ropeDim));
   }
   for (const [field, value] of [
-    ["rms_epsilon", config.rmsNormEps],
-    ["rope.freq_base", config.ropeTheta],
-    ["rope.scaling.factor", config.ropeScale],
+    ["rmsNormEps", config.rmsNormEps],
+    ["ropeTheta", config.ropeTheta],
+    ["ropeScale", config.ropeScale],
   ] as const) {
-    if (!(value > 0)) throw new ModelFormatError(file.name, field, "above 0", String(value));
+    if (!(value > 0)) throw new ModelFormatError(file, field, "above 0", String(value));
   }
   if (headDim % 32 !== 0 || headDim > MAX_HEAD_DIM) {
     throw new UnsupportedModelError(`head size ${headDim}`, [

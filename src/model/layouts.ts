@@ -1,7 +1,7 @@
 import { commonLayout } from "../formats/common-layout.ts";
 import { planarLayout, type PlanarLayout } from "../formats/planar.ts";
-import type { TensorInfo } from "../formats/gguf-tensors.ts";
-import type { GgufFile } from "../formats/gguf.ts";
+import type { TensorInfo } from "../formats/tensor-types.ts";
+import type { TensorFile } from "../formats/tensor-types.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
 import type { LinearUse } from "./linear.ts";
 
@@ -15,7 +15,7 @@ export interface ModelLayouts {
  * The kinds of linear layers that a file's tensors ask for, so that their kernels compile while the
  * weights still stream.
  */
-export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts {
+export function modelLayouts(file: TensorFile, config: ModelConfig): ModelLayouts {
   const layouts = (...parts: readonly string[]): PlanarLayout[] =>
     distinct(
       [...file.tensors.values()]
@@ -36,7 +36,7 @@ export function modelLayouts(file: GgufFile, config: ModelConfig): ModelLayouts 
 }
 
 /** The layout that a matrix has on the GPU. Gate and up rows share one: see `interleavedRows`. */
-export function matrixLayout(file: GgufFile, { name, type }: TensorInfo): PlanarLayout {
+export function matrixLayout(file: TensorFile, { name, type }: TensorInfo): PlanarLayout {
   const [, layer, part] = /^(.*\.ffn_)(gate|up)\.weight$/.exec(name) ?? [];
   const partner = file.tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
   const own = planarLayout(type);

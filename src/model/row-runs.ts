@@ -1,6 +1,6 @@
 import type { ByteSource } from "../formats/byte-source.ts";
 import { commonLayout, convertPlanes } from "../formats/common-layout.ts";
-import type { TensorInfo } from "../formats/gguf-tensors.ts";
+import type { TensorInfo } from "../formats/tensor-types.ts";
 import { planarBytes, planarLayout, type PlanarLayout } from "../formats/planar.ts";
 import { ROW_GROUP } from "../formats/row-groups.ts";
 import { type MatrixChunk, streamMatrix } from "../formats/stream.ts";

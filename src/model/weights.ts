@@ -1,7 +1,6 @@
 import { ModelFormatError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import type { TensorInfo } from "../formats/gguf-tensors.ts";
-import type { GgufFile } from "../formats/gguf.ts";
+import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
 import { readVector } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
@@ -43,7 +42,7 @@ export interface WeightLoadOptions {
 export async function loadWeights(
   gpu: GpuContext,
   source: ByteSource,
-  file: GgufFile,
+  file: TensorFile,
   config: ModelConfig,
   options: WeightLoadOptions = {},
 ): Promise<ModelWeights> {
@@ -102,7 +101,7 @@ export const ROPE_FACTORS = "rope_freqs.weight";
 /** The divisors of the RoPE frequencies that Llama 3 files carry, where the file has them. */
 export async function loadRopeFactors(
   source: ByteSource,
-  file: GgufFile,
+  file: TensorFile,
   config: ModelConfig,
   signal?: AbortSignal,
 ): Promise<Float32Array | undefined> {
@@ -110,7 +109,7 @@ export async function loadRopeFactors(
   return readVector(source, tensorFinder(file)(ROPE_FACTORS, [config.ropeDim / 2]), signal);
 }
 
-function tensorFinder(file: GgufFile): (name: string, shape: readonly number[]) => TensorInfo {
+function tensorFinder(file: TensorFile): (name: string, shape: readonly number[]) => TensorInfo {
   return (name, shape) => {
     const info = file.tensors.get(name);
     const expected = `of shape [${shape.join(", ")}]`;
@@ -119,7 +118,7 @@ function tensorFinder(file: GgufFile): (name: string, shape: readonly number[]) 
     }
     if (info.shape.join() !== shape.join()) {
       const got = `[${info.shape.join(", ")}]`;
-      throw new ModelFormatError(file.name, `tensor "${name}"`, expected, got);
+      throw new ModelFormatError(file.name, `tensor "${info.name}"`, expected, got);
     }
     return info;
   };

@@ -26,6 +26,17 @@ const PUNCTUATION = /[\p{P}$+<=>^~|]+|[^\p{P}$+<=>^~|]+/gu;
 const NUMBERS = /\p{N}+|\P{N}+/gu;
 const DIGIT_TRIPLES = /[0-9]{3}|(?:(?![0-9]{3})[^])+/gu;
 
+/** The splits that a `tokenizer.json` can ask for, by name. */
+export const SPLITS: Readonly<
+  Record<"gpt2" | "qwen2" | "llama3" | "singleDigits" | "numbers", RegExp>
+> = {
+  gpt2: GPT2,
+  qwen2: QWEN2,
+  llama3: LLAMA3,
+  singleDigits: SINGLE_DIGITS,
+  numbers: NUMBERS,
+};
+
 const gpt2: PreTokenizer = { splits: [GPT2], ignoreMerges: false, addBos: false };
 const smollm: PreTokenizer = { ...gpt2, splits: [SINGLE_DIGITS, GPT2] };
 const qwen2: PreTokenizer = { ...gpt2, splits: [QWEN2] };

@@ -46,9 +46,7 @@ export interface Tokenizer {
 }
 
 /**
- * Builds the tokenizer that a GGUF file describes: byte-level BPE with the pre-tokenizers of pre-tokenizers.ts. The
- * merges run in `@huggingface/tokenizers`; the splits before them are ours, because the library's `Digits` knows only
- * ASCII digits, and so are the control tokens, because the library finds them in any text.
+ * Builds the tokenizer that a GGUF file describes.
  *
  * @param metadata of the GGUF file.
  * @param name of the file, for messages.
@@ -57,12 +55,21 @@ export interface Tokenizer {
 export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>, name: string): Tokenizer {
   const file = { metadata, name };
   const vocabulary = readVocabulary(file);
-  const { tokens, kinds, bosTokenId, addBos } = vocabulary;
+  return tokenizerOf(vocabulary, getString(file, "tokenizer.chat_template", undefined));
+}
+
+/**
+ * Builds a tokenizer: byte-level BPE with the pre-tokenizers of pre-tokenizers.ts. The merges run in `@huggingface/tokenizers`; the splits before them are ours, because the library's `Digits` knows only
+ * ASCII digits, and so are the control tokens, because the library finds them in any text.
+ *
+ * @param templateSource the model's chat template (Jinja), if it has one; a broken one is found by `encodeChat`.
+ */
+export function tokenizerOf(vocabulary: Vocabulary, templateSource: string | undefined): Tokenizer {
+  const { tokens, kinds, bosTokenId, addBos, normalForm } = vocabulary;
   const special = longestFirst(specialTokens(vocabulary));
   const control = special.filter(({ id }) => isControl(id));
   const userDefined = special.filter(({ id }) => !isControl(id));
   const encodeWords = createBpe(vocabulary);
-  const templateSource = getString(file, "tokenizer.chat_template", undefined);
   let template: ChatTemplate | undefined;
 
   function isControl(id: number): boolean {
@@ -72,7 +79,7 @@ export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>, name: 
   function append(ids: number[], text: string, parsed: readonly SpecialToken[]): void {
     for (const part of splitOnTokens(text, parsed)) {
       if (typeof part === "number") ids.push(part);
-      else encodeWords(part, ids);
+      else encodeWords(normalForm === undefined ? part : part.normalize(normalForm), ids);
     }
   }
 

@@ -26,7 +26,7 @@ export function isControlKind(kind: number | undefined): boolean {
   return kind === TokenKind.control || kind === TokenKind.unknown;
 }
 
-/** A byte-level BPE vocabulary as a GGUF file describes it, checked. */
+/** A byte-level BPE vocabulary, checked, whatever kind of file described it. */
 export interface Vocabulary {
   readonly tokens: readonly string[];
   /** `TokenKind` of each token, with the corrections of llama.cpp. */
@@ -39,6 +39,8 @@ export interface Vocabulary {
   /** All ids that end an answer. */
   readonly endTokenIds: ReadonlySet<number>;
   readonly addBos: boolean;
+  /** Text is brought to this form of Unicode before anything else. */
+  readonly normalForm?: "NFC";
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { TensorInfo } from "../../formats/gguf-tensors.ts";
+import type { TensorInfo } from "../../formats/tensor-types.ts";
 import { BLOCK_SHAPES, tensorBytes, type TensorType } from "../../formats/tensor-types.ts";
 
 /** Metadata of a header: whole numbers become u32, others f32. */

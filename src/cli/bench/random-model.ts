@@ -1,5 +1,5 @@
 import { assertRange, type ByteSource } from "../../formats/byte-source.ts";
-import type { TensorInfo } from "../../formats/gguf-tensors.ts";
+import type { TensorInfo } from "../../formats/tensor-types.ts";
 import { BLOCK_SHAPES } from "../../formats/tensor-types.ts";
 import { toByteAlphabet } from "../../text/byte-alphabet.ts";
 import { ggufHeader, type HeaderFields, type HeaderTensor } from "./gguf-header.ts";

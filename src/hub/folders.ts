@@ -1,0 +1,75 @@
+import { InvalidOptionError, SourceError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import type { ModelFolder } from "../formats/folder.ts";
+import { HttpStatusError } from "./http-range.ts";
+import { blobSource, openUrlSource } from "./sources.ts";
+
+/** A folder of picked or dropped files; where they come from folders of their own, only the names count. */
+export function filesFolder(files: readonly File[]): ModelFolder {
+  const byName = new Map<string, File>();
+  for (const file of files) {
+    if (byName.has(file.name)) {
+      throw new InvalidOptionError("source", file.name, "files of one model, each name once");
+    }
+    byName.set(file.name, file);
+  }
+  const name = folderName(files) ?? `${files.length} files`;
+  return {
+    name,
+    async open(path) {
+      const file = byName.get(path);
+      return file && blobSource(file);
+    },
+  };
+}
+
+/** The folder that was picked, where the browser says it. */
+function folderName(files: readonly File[]): string | undefined {
+  const [top, rest] = files[0]?.webkitRelativePath?.split("/") ?? [];
+  return rest === undefined ? undefined : top;
+}
+
+/** A folder that the user gave access to (`showDirectoryPicker`), or one of the origin's own. */
+export function directoryFolder(handle: FileSystemDirectoryHandle): ModelFolder {
+  return {
+    name: handle.name || "folder",
+    async open(path) {
+      try {
+        return blobSource(await (await handle.getFileHandle(path)).getFile());
+      } catch (cause) {
+        if (cause instanceof DOMException && cause.name === "NotFoundError") return undefined;
+        if (cause instanceof SourceError) throw cause;
+        throw new SourceError(
+          `${handle.name}/${path}`,
+          `may not be read; choose the folder again`,
+          {
+            cause,
+          },
+        );
+      }
+    },
+  };
+}
+
+/** Opens one file of an address; throws `HttpStatusError` for a status of 404. */
+export type OpenUrl = (url: string, signal?: AbortSignal) => Promise<ByteSource>;
+
+/** A folder on a server: an address that ends in "/", to which file names are appended. */
+export function urlFolder(
+  base: string,
+  open: OpenUrl = (url, signal) => openUrlSource(url, { signal }),
+): ModelFolder {
+  return {
+    name: base,
+    async open(path, signal) {
+      try {
+        return await open(`${base}${path}`, signal);
+      } catch (error) {
+        if (error instanceof HttpStatusError && (error.status === 404 || error.status === 410)) {
+          return undefined;
+        }
+        throw error;
+      }
+    },
+  };
+}

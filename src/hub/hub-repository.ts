@@ -1,0 +1,39 @@
+import { InvalidOptionError } from "../errors.ts";
+
+/** A repository of a model hub. */
+export interface HubModel {
+  /** `owner/name`. */
+  readonly repository: string;
+  /** A branch, a tag or a commit; `main` where it isn't said. A commit never changes. */
+  readonly revision?: string;
+  /** A GGUF file of the repository; without it the model is its safetensors files. */
+  readonly file?: string;
+  /** Address of the hub, by default `https://huggingface.co`. */
+  readonly endpoint?: string;
+}
+
+const DEFAULT_ENDPOINT = "https://huggingface.co";
+const REPOSITORY = /^[\w-][\w.-]{0,95}\/[\w-][\w.-]{0,95}$/;
+const PATH = /^(?!\.)[\w.-]+(?:\/(?!\.)[\w.-]+)*$/;
+
+/**
+ * The address under which a hub serves the repository's files; it ends in "/".
+ * @throws InvalidOptionError where a part is no name: nothing of it may lead to another address.
+ */
+export function hubAddress(model: HubModel): string {
+  const { repository, revision = "main", endpoint = DEFAULT_ENDPOINT, file } = model;
+  if (!REPOSITORY.test(repository)) {
+    throw new InvalidOptionError("repository", repository, '"owner/name"');
+  }
+  if (!PATH.test(revision)) {
+    throw new InvalidOptionError("revision", revision, "a branch, a tag or a commit");
+  }
+  if (file !== undefined && !PATH.test(file)) {
+    throw new InvalidOptionError("file", file, "the path of a file in the repository");
+  }
+  if (!/^https?:\/\/[^?#]+$/.test(endpoint)) {
+    throw new InvalidOptionError("endpoint", endpoint, "an http address");
+  }
+  const base = endpoint.replace(/\/+$/, "");
+  return `${base}/${repository}/resolve/${encodeURIComponent(revision)}/`;
+}
