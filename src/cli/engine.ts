@@ -2,7 +2,7 @@ import { type CacheReport, type Engine, loadEngine } from "../index.ts";
 import type { Args } from "./args.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
-import { openModel } from "./model.ts";
+import { findModel } from "./model.ts";
 
 /** Run `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -31,7 +31,7 @@ export async function withEngine<T>(
   work: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const cache = cacheOptions(args);
-  const source = await openModel(args.required("model"));
+  const source = await findModel(args.required("model"));
   return interruptible(async (signal) => {
     const engine = await loadEngine(source, { gpu: lateDawn, cache, signal });
     try {

@@ -1,6 +1,8 @@
 import { open, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
 import { SourceError } from "../errors.ts";
 import { assertRange, type ByteSource } from "../formats/byte-source.ts";
+import type { ModelFolder } from "../formats/folder.ts";
 
 /** A source over an open file; `close` it when nothing reads any more. */
 export interface FileSource extends ByteSource {
@@ -24,6 +26,33 @@ export async function openFileSource(path: string): Promise<FileSource> {
     if (cause instanceof SourceError) throw cause;
     throw new SourceError(path, adviceFor(cause), { cause });
   }
+}
+
+/** The files of a folder on disk (Node only), each open only while it is read. */
+export function diskFolder(path: string): ModelFolder {
+  return {
+    name: path,
+    async open(name) {
+      const file = join(path, name);
+      const read: ByteSource["read"] = async (offset, length, signal, into) => {
+        const source = await openFileSource(file);
+        try {
+          return await source.read(offset, length, signal, into);
+        } finally {
+          await source.close();
+        }
+      };
+      try {
+        const { size, close } = await openFileSource(file);
+        await close();
+        return { name: file, size, read };
+      } catch (error) {
+        const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
+        if (cause?.code === "ENOENT") return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 function fileSource(name: string, handle: FileHandle, size: number): FileSource {

@@ -1,12 +1,12 @@
 import { kvRowBytes } from "../cache/layout.ts";
-import { readGguf } from "../formats/gguf.ts";
+import { openModel } from "../engine/open-model.ts";
+import { openSource } from "../engine/open-source.ts";
 import { planarBytes } from "../formats/planar.ts";
 import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
-import { readModelConfig } from "../model/config.ts";
 import { matrixLayout } from "../model/layouts.ts";
 import { ROPE_FACTORS } from "../model/weights.ts";
 import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
-import { MODEL_OPTIONS, openModel } from "./model.ts";
+import { findModel, MODEL_OPTIONS } from "./model.ts";
 
 /** Options of `ziggurat inspect`. */
 export const INSPECT_OPTIONS: OptionSpecs = { ...MODEL_OPTIONS, "kv-dtype": { type: "string" } };
@@ -18,21 +18,20 @@ export async function inspect(argv: readonly string[]): Promise<void> {
   if (dtype !== "f16" && dtype !== "f32") {
     throw new UsageError(`--kv-dtype wants f16 or f32, got "${dtype}"`);
   }
-  const source = await openModel(args.required("model"));
-  const file = await readGguf(source);
-  const config = readModelConfig(file);
-  const tensors = [...file.tensors.values()].map((info) => ({
+  const opened = await openSource(await findModel(args.required("model")));
+  const { source, file, config } = await openModel(opened);
+  const tensors = [...file.tensors].map(([key, info]) => ({
     name: info.name,
     type: info.type,
     shape: info.shape,
     fileBytes: info.bytes,
-    gpuBytes: gpuBytes(file, info),
+    gpuBytes: gpuBytes(file, key, info),
   }));
   const { numLayers, numKvHeads, headDim } = config;
   const rows = 2 * numLayers * numKvHeads;
   const summary = {
     config,
-    ggufVersion: file.version,
+    format: "file" in opened ? "gguf" : "safetensors",
     fileBytes: source.size,
     gpuWeightBytes: tensors.reduce((sum, tensor) => sum + tensor.gpuBytes, 0),
     kvBytesPerToken: rows * kvRowBytes({ headDim, dtype }),
@@ -52,10 +51,10 @@ export async function inspect(argv: readonly string[]): Promise<void> {
 }
 
 /** Norms and biases stay f32; matrices take their planar layout. */
-function gpuBytes(file: TensorFile, info: TensorInfo): number {
-  if (info.name === ROPE_FACTORS) return 0;
+function gpuBytes(file: TensorFile, key: string, info: TensorInfo): number {
+  if (key === ROPE_FACTORS) return 0;
   const [rows = 0, cols] = info.shape;
   if (cols === undefined) return rows * 4;
-  const { quantBytes, scaleBytes } = planarBytes(matrixLayout(file, info), rows, cols);
+  const { quantBytes, scaleBytes } = planarBytes(matrixLayout(file, key), rows, cols);
   return quantBytes + scaleBytes;
 }

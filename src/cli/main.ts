@@ -28,7 +28,8 @@ Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
   --budget 256|12%|24MB  --layer-budgets A,B,…  --window N  --beta B  --pool avg:5|max:7
   --sinks N  --head-floor F  --kv-dtype f16|f32  --kept (lists the kept positions)
 
-M is the path of a GGUF file, a URL, or a hub id such as owner/repository/file.gguf.
+M is the path of a GGUF file, its URL, or a hub id such as owner/repository/file.gguf; or a folder of
+safetensors files with config.json and tokenizer.json: its path, its URL (ending in /), or owner/repository.
 --raw skips the chat template. Exit codes: 0 done, 1 failed, 2 wrong usage.
 `;
 

@@ -1,6 +1,7 @@
-import type { ByteSource } from "../index.ts";
+import { stat } from "node:fs/promises";
+import type { ByteSource, ModelSource } from "../index.ts";
 import { openUrlSource, SourceError } from "../index.ts";
-import { openFileSource } from "./file-source.ts";
+import { diskFolder, openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
 export const MODEL_OPTIONS = {
@@ -11,8 +12,27 @@ export const MODEL_OPTIONS = {
 /** `owner/repository/path.gguf`, with an optional `@revision` after the repository. */
 const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?\/([\w./-]+\.gguf)$/;
 
+/** `owner/repository`, with an optional `@revision`: Hugging Face's files of it. */
+const HUB_REPOSITORY = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
+
 /**
- * Open a model by path, URL or hub id; a path that exists wins over a hub id.
+ * Find a model by the path of a GGUF file or of a folder with Hugging Face's files, a URL (a folder's ends in "/"), or a
+ * hub id of either kind; a path that exists wins over a hub id.
+ * @throws SourceError
+ */
+export async function findModel(model: string): Promise<ModelSource> {
+  if (/^https?:\/\/.*\/$/.test(model)) return model;
+  const stats = await stat(model).catch(() => undefined);
+  if (stats?.isDirectory()) return diskFolder(model);
+  const [, repository, revision] = HUB_REPOSITORY.exec(model) ?? [];
+  if (stats !== undefined || repository === undefined || model.endsWith(".gguf")) {
+    return openModel(model);
+  }
+  return { repository, ...(revision && { revision }) };
+}
+
+/**
+ * Open a GGUF file by path, URL or hub id; a path that exists wins over a hub id.
  * @throws SourceError
  */
 export async function openModel(model: string): Promise<ByteSource> {

@@ -18,9 +18,9 @@ export interface ModelLayouts {
 export function modelLayouts(file: TensorFile, config: ModelConfig): ModelLayouts {
   const layouts = (...parts: readonly string[]): PlanarLayout[] =>
     distinct(
-      [...file.tensors.values()]
-        .filter(({ name }) => parts.some((part) => name === part || name.endsWith(`.${part}`)))
-        .map((info) => matrixLayout(file, info)),
+      [...file.tensors.keys()]
+        .filter((name) => parts.some((part) => name === part || name.endsWith(`.${part}`)))
+        .map((name) => matrixLayout(file, name)),
     );
   const plain = { norm: false, bias: false, residual: false, gated: false, tokens: "any" } as const;
   const bias = architectureOf(config).qkvBias;
@@ -35,10 +35,14 @@ export function modelLayouts(file: TensorFile, config: ModelConfig): ModelLayout
   return { linear, embedding: layouts("token_embd.weight") };
 }
 
-/** The layout that a matrix has on the GPU. Gate and up rows share one: see `interleavedRows`. */
-export function matrixLayout(file: TensorFile, { name, type }: TensorInfo): PlanarLayout {
+/**
+ * The layout that a matrix has on the GPU. Gate and up rows share one: see `interleavedRows`.
+ * @param name its key in `file.tensors`.
+ */
+export function matrixLayout({ tensors }: TensorFile, name: string): PlanarLayout {
+  const { type } = tensors.get(name) as TensorInfo;
   const [, layer, part] = /^(.*\.ffn_)(gate|up)\.weight$/.exec(name) ?? [];
-  const partner = file.tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
+  const partner = tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
   const own = planarLayout(type);
   return partner === undefined ? own : commonLayout(own, planarLayout(partner.type));
 }
