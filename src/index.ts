@@ -5,7 +5,7 @@ export type * from "./api/openai-types.ts";
 export { createWorkerEngine, type WorkerLoadOptions } from "./api/worker-client.ts";
 export type { WorkerLike } from "./api/worker-link.ts";
 export { loadEngine } from "./engine/load.ts";
-export type { ModelSource } from "./engine/open-source.ts";
+export type { ModelSource } from "./hub/open-source.ts";
 export type * from "./engine/types.ts";
 export type { ByteSource } from "./formats/byte-source.ts";
 export type { ModelFolder } from "./formats/folder.ts";

@@ -1,4 +1,4 @@
-import type { ModelSource } from "../engine/open-source.ts";
+import type { ModelSource } from "../hub/open-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 
 /** A source that stays on the page's side; the worker asks for its bytes. */

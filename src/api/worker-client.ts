@@ -1,5 +1,5 @@
 import { GenerationStream } from "../engine/generation.ts";
-import type { ModelSource } from "../engine/open-source.ts";
+import type { ModelSource } from "../hub/open-source.ts";
 import type { Engine, GenerateResult, LoadOptions, Piece } from "../engine/types.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";

@@ -1,6 +1,6 @@
 import { kvRowBytes } from "../cache/layout.ts";
-import { openModel } from "../engine/open-model.ts";
-import { openSource } from "../engine/open-source.ts";
+import { openModel } from "../model/open-model.ts";
+import { openSource } from "../hub/open-source.ts";
 import { planarBytes } from "../formats/planar.ts";
 import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
 import { matrixLayout } from "../model/layouts.ts";

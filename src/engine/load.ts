@@ -3,8 +3,8 @@ import { InvalidOptionError } from "../errors.ts";
 import { openGpu } from "../gpu/device.ts";
 import { Tracer } from "../profile/tracer.ts";
 import { LocalEngine } from "./engine.ts";
-import { openModel } from "./open-model.ts";
-import { type ModelSource, openSource } from "./open-source.ts";
+import { openModel } from "../model/open-model.ts";
+import { type ModelSource, openSource } from "../hub/open-source.ts";
 import { createRuntime } from "./runtime.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { diskFolder } from "../../src/cli/file-source.ts";
-import { openModel } from "../../src/engine/open-model.ts";
+import { openModel } from "../../src/model/open-model.ts";
 import { dequantize } from "../../src/formats/blocks.ts";
 import { bufferSource, type Engine, loadEngine } from "../../src/index.ts";
 import { gpu } from "../gpu.ts";

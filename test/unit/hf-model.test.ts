@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { diskFolder } from "../../src/cli/file-source.ts";
-import { openModel } from "../../src/engine/open-model.ts";
+import { openModel } from "../../src/model/open-model.ts";
 import { LlmError } from "../../src/errors.ts";
 import { type ModelFolder } from "../../src/formats/folder.ts";
 import { filesFolder } from "../../src/hub/folders.ts";

@@ -6,12 +6,12 @@ import type { JsonFields } from "../formats/json-fields.ts";
 import { readJsonFile, readText } from "../formats/json-file.ts";
 import { openSafetensors } from "../formats/safetensors-model.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
-import { type ModelConfig, readModelConfig } from "../model/config.ts";
-import { readHfConfig } from "../model/hf-config.ts";
-import { hfTensors } from "../model/hf-tensors.ts";
+import { type ModelConfig, readModelConfig } from "./config.ts";
+import { readHfConfig } from "./hf-config.ts";
+import { hfTensors } from "./hf-tensors.ts";
 import { readHfVocabulary } from "../text/hf-vocabulary.ts";
 import { createTokenizer, type Tokenizer, tokenizerOf } from "../text/tokenizer.ts";
-import type { OpenSource } from "./open-source.ts";
+import type { OpenSource } from "../hub/open-source.ts";
 
 /** A model whose headers were read and are sound; the weights are still where they were. */
 export interface OpenModel {

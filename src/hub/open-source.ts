@@ -1,9 +1,9 @@
 import { InvalidOptionError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { ModelFolder } from "../formats/folder.ts";
-import { directoryFolder, filesFolder, urlFolder } from "../hub/folders.ts";
-import { hubAddress, type HubModel } from "../hub/hub-repository.ts";
-import { blobSource, openUrlSource } from "../hub/sources.ts";
+import { directoryFolder, filesFolder, urlFolder } from "./folders.ts";
+import { hubAddress, type HubModel } from "./hub-repository.ts";
+import { blobSource, openUrlSource } from "./sources.ts";
 
 /**
  * Where a model is. One GGUF file: an address, a picked file, or anything that reads by ranges. Hugging Face's files
