@@ -14,7 +14,15 @@ export { preferLocal, type PreferLocalOptions, type PreferredEngine } from "./ap
 export { remoteEngine, type RemoteEngineOptions } from "./api/remote-engine.ts";
 export type { BufferPurpose } from "./gpu/buffers.ts";
 export type { HttpOptions } from "./hub/http-range.ts";
+export type { DownloadProgress } from "./hub/download.ts";
 export type { HubModel } from "./hub/hub-repository.ts";
+export {
+  type ModelStore,
+  modelStore,
+  type StoreDownloadOptions,
+  type StoredFile,
+} from "./hub/model-store.ts";
+export type { StoreBackend } from "./hub/store-backend.ts";
 export { blobSource, bufferSource, openUrlSource } from "./hub/sources.ts";
 export type { ModelConfig } from "./model/config.ts";
 export type { KvDtype } from "./cache/layout.ts";

@@ -10,6 +10,12 @@ export interface HttpOptions {
   readonly stallMs?: number | undefined;
 }
 
+/** A file on a server, and what tells one version of it from another. */
+export interface HttpFile extends ByteSource {
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+}
+
 /** What must stay the same from one request to the next. */
 interface Entity {
   readonly size: number;
@@ -38,7 +44,7 @@ const PROBE_BYTES = 2;
  *
  * @throws SourceError with what the server did and what to do about it.
  */
-export async function openHttpFile(url: string, options: HttpOptions): Promise<ByteSource> {
+export async function openHttpFile(url: string, options: HttpOptions): Promise<HttpFile> {
   const common = {
     url,
     fetch: options.fetch ?? fetch,
@@ -50,9 +56,9 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<B
     length: PROBE_BYTES,
     signal: options.signal,
   });
-  const source: ByteSource = {
+  const source: HttpFile = {
     name: url,
-    size: first.entity.size,
+    ...first.entity,
     async read(offset, length, signal, into) {
       signal?.throwIfAborted();
       assertRange(source, offset, length);
@@ -72,6 +78,13 @@ export class HttpStatusError extends SourceError {
     super(url, `answered ${status}: ${adviceFor(status)}`);
     this.status = status;
   }
+  override get name(): string {
+    return "SourceError";
+  }
+}
+
+/** An answer was cut, stalled or never came: another try may do better. */
+export class TransferError extends SourceError {
   override get name(): string {
     return "SourceError";
   }
@@ -108,7 +121,7 @@ async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array;
       ? `sent nothing for ${request.stallMs / 1000} s; try again`
       : `could not be fetched (${describe(cause)}); check the address, the connection and, in a ` +
         `browser, that the server allows requests from this page`;
-    throw new SourceError(url, reason, { cause });
+    throw new TransferError(url, reason, { cause });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", forwardAbort);
@@ -175,7 +188,7 @@ async function readBody(
     filled += value.length;
   }
   if (filled !== length) {
-    throw new SourceError(url, `sent ${filled} of ${length} bytes; try again`);
+    throw new TransferError(url, `sent ${filled} of ${length} bytes; try again`);
   }
   return bytes;
 }

@@ -1,0 +1,181 @@
+import { SourceError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import {
+  HttpStatusError,
+  type HttpFile,
+  type HttpOptions,
+  openHttpFile,
+  TransferError,
+} from "./http-range.ts";
+import type { StoreBackend } from "./store-backend.ts";
+import {
+  findPieces,
+  folderOf,
+  type Manifest,
+  pieceCount,
+  pieceLength,
+  readManifest,
+  storedSource,
+  writeManifest,
+  writePiece,
+} from "./stored-file.ts";
+
+/** How far a download has come. */
+export interface DownloadProgress {
+  readonly url: string;
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  /** Of `loadedBytes`, what was there before. */
+  readonly storedBytes: number;
+  /** Over this download; 0 before the first bytes. */
+  readonly bytesPerSecond: number;
+  /** Undefined before there is a rate. */
+  readonly secondsLeft: number | undefined;
+}
+
+export interface DownloadOptions extends HttpOptions {
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Requests at a time (4). */
+  readonly parallel?: number;
+  /** Bytes of a piece (4 MiB): what is lost when a request is cut. */
+  readonly pieceBytes?: number;
+  /** Tries of a piece before giving up (4), with growing pauses. */
+  readonly tries?: number;
+  /** First pause between two tries, in milliseconds (500). */
+  readonly pauseMs?: number;
+  /** Throws where so many more bytes don't fit. */
+  readonly checkRoom?: (bytes: number) => Promise<void>;
+}
+
+/**
+ * Copy a file into a store, in pieces of which several are fetched at once; pieces that are there already are not
+ * fetched again. Whenever it ends, by an error, an abort or a closed tab, the finished pieces stay. A complete copy is
+ * used without asking the server.
+ *
+ * @returns a source that reads the copy.
+ * @throws SourceError when it cannot be fetched or stored, or changes meanwhile; the signal's reason when aborted.
+ */
+export async function download(
+  backend: StoreBackend,
+  url: string,
+  options: DownloadOptions = {},
+): Promise<ByteSource> {
+  const { signal, onProgress, parallel = 4, pieceBytes = 4 * 1024 * 1024 } = options;
+  signal?.throwIfAborted();
+  const folder = await folderOf(url);
+  let manifest = await readManifest(backend, folder);
+  let pieces = manifest ? await findPieces(backend, folder, manifest) : new Map<number, string>();
+  if (manifest && pieces.size === pieceCount(manifest)) {
+    return storedSource(backend, folder, manifest, pieces);
+  }
+  const remote = await retried(options, () => openHttpFile(url, options));
+  if (manifest === undefined || !isSame(manifest, remote)) {
+    await backend.removeFolder(folder);
+    manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote) };
+    pieces = new Map();
+    await writeManifest(backend, folder, manifest);
+  }
+  const fixed: Manifest = manifest;
+  const missing = Array.from({ length: pieceCount(fixed) }, (_, i) => i).filter(
+    (i) => !pieces.has(i),
+  );
+  const missingBytes = missing.reduce((sum, index) => sum + pieceLength(fixed, index), 0);
+  await options.checkRoom?.(missingBytes);
+  const report = progressOf(fixed, fixed.size - missingBytes, onProgress);
+  report(0);
+
+  const failed = new AbortController();
+  const stop = AbortSignal.any(signal ? [failed.signal, signal] : [failed.signal]);
+  const work = async (): Promise<void> => {
+    while (missing.length > 0) {
+      const index = missing.shift() as number;
+      const [start, length] = [index * fixed.pieceBytes, pieceLength(fixed, index)];
+      const bytes = await retried({ ...options, signal: stop }, () =>
+        remote.read(start, length, stop),
+      );
+      stop.throwIfAborted();
+      const own = bytes as Uint8Array<ArrayBuffer>;
+      pieces.set(index, await stored(url, () => writePiece(backend, folder, index, own)));
+      report(length);
+    }
+  };
+  const workers = Array.from({ length: parallel }, work);
+  try {
+    await Promise.all(workers);
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled(workers);
+    signal?.throwIfAborted();
+    throw error;
+  }
+  return storedSource(backend, folder, fixed, pieces);
+}
+
+async function stored<T>(url: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    const full = cause instanceof DOMException && cause.name === "QuotaExceededError";
+    const why = full ? "there is no room left; delete a stored model" : String(cause);
+    throw new SourceError(url, `could not be stored: ${why}`, { cause });
+  }
+}
+
+function tagsOf({ etag, lastModified }: HttpFile): Pick<Manifest, "etag" | "lastModified"> {
+  return { etag: etag ?? "", lastModified: lastModified ?? "" };
+}
+
+/** Whether the server still has what the copy was begun from. */
+function isSame(manifest: Manifest, remote: HttpFile): boolean {
+  const { etag, lastModified } = tagsOf(remote);
+  if (manifest.size !== remote.size) return false;
+  return manifest.etag && etag
+    ? manifest.etag === etag
+    : manifest.etag === etag && manifest.lastModified === lastModified;
+}
+
+/** Tries again after cuts and stalls; not after an abort, or an answer that won't change. */
+async function retried<T>(
+  { signal, tries = 4, pauseMs = 500 }: DownloadOptions,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let left = tries; ; left--) {
+    try {
+      return await attempt();
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (left <= 1 || !isPassing(error)) throw error;
+      await pause(pauseMs * 2 ** (tries - left), signal);
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof HttpStatusError) return error.status === 429 || error.status >= 500;
+  return error instanceof TransferError;
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+  signal?.throwIfAborted();
+}
+
+function progressOf(
+  { url, size }: Manifest,
+  storedBytes: number,
+  onProgress: ((progress: DownloadProgress) => void) | undefined,
+): (bytes: number) => void {
+  const start = performance.now();
+  let fetched = 0;
+  return (bytes) => {
+    fetched += bytes;
+    const seconds = (performance.now() - start) / 1000;
+    const bytesPerSecond = fetched > 0 && seconds > 0 ? fetched / seconds : 0;
+    const loadedBytes = storedBytes + fetched;
+    const secondsLeft = bytesPerSecond > 0 ? (size - loadedBytes) / bytesPerSecond : undefined;
+    onProgress?.({ url, loadedBytes, totalBytes: size, storedBytes, bytesPerSecond, secondsLeft });
+  };
+}

@@ -1,0 +1,138 @@
+import { SourceError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import type { ModelFolder } from "../formats/folder.ts";
+import { download, type DownloadOptions } from "./download.ts";
+import { urlFolder } from "./folders.ts";
+import { hubAddress, type HubModel } from "./hub-repository.ts";
+import {
+  cacheBackend,
+  directoryBackend,
+  memoryBackend,
+  type StoreBackend,
+} from "./store-backend.ts";
+import {
+  findPieces,
+  folderOf,
+  isSound,
+  pieceCount,
+  pieceLength,
+  readManifest,
+} from "./stored-file.ts";
+
+/** A file that a store has, or has begun to fetch. */
+export interface StoredFile {
+  readonly url: string;
+  readonly totalBytes: number;
+  /** Bytes that are there; less than `totalBytes` where the download was cut. */
+  readonly storedBytes: number;
+}
+
+/** Options of a download by a store. */
+export type StoreDownloadOptions = Omit<DownloadOptions, "checkRoom">;
+
+/** Model files kept on this device, so that they are fetched once. */
+export interface ModelStore {
+  /**
+   * Where the files are: the origin's private file system, the Cache API, or only memory, which is gone with the page.
+   */
+  readonly kind: StoreBackend["kind"];
+  /** Whether the browser promised not to clear it when room gets short. */
+  readonly isPersisted: boolean;
+  /**
+   * Fetch a file, or what is missing of it, and read it from here. A complete copy needs no network. Pass the result to
+   * `loadEngine`.
+   * @throws SourceError when it cannot be fetched, doesn't fit or changes meanwhile; the signal's reason when aborted.
+   *   What was fetched stays, and the next call goes on from there.
+   */
+  download(url: string | URL, options?: StoreDownloadOptions): Promise<ByteSource>;
+  /** The same for one file of a hub's repository (`file`), or for all files that a model needs, as they are asked for. */
+  model(model: HubModel, options?: StoreDownloadOptions): Promise<ByteSource | ModelFolder>;
+  /** All files, complete or not. */
+  list(): Promise<StoredFile[]>;
+  /**
+   * Hash every piece of a file again and drop those that are damaged, so that the next `download` fetches them.
+   * @returns whether the file is complete and sound.
+   */
+  verify(url: string | URL): Promise<boolean>;
+  /** Remove a file. */
+  delete(url: string | URL): Promise<void>;
+}
+
+/** The folder, or the cache, that belongs to us. */
+const NAME = "ziggurat-models";
+
+/**
+ * Open this origin's store: its private file system if it has one, else the Cache API, else memory (`kind` says which).
+ * Asks the browser once to keep it (`navigator.storage.persist`). Fetches nothing.
+ *
+ * @param backend for tests, and for apps that keep files elsewhere.
+ */
+export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
+  const files = backend ?? (await openBackend());
+  const storage = backend === undefined ? globalThis.navigator?.storage : undefined;
+  const isPersisted =
+    files.kind !== "memory" && ((await storage?.persist?.().catch(() => false)) ?? false);
+  const checkRoom = async (bytes: number): Promise<void> => {
+    const { quota, usage } = (await storage?.estimate?.().catch(() => undefined)) ?? {};
+    if (quota === undefined || usage === undefined || bytes <= quota - usage) return;
+    throw new SourceError(
+      "the model store",
+      `needs ${bytes} more bytes, but the browser leaves ${quota - usage}; delete a stored model`,
+    );
+  };
+  const store: ModelStore = {
+    kind: files.kind,
+    isPersisted,
+    download: (url, options = {}) => download(files, String(url), { ...options, checkRoom }),
+    async model(model, options = {}) {
+      const address = hubAddress(model);
+      if (model.file !== undefined) return store.download(`${address}${model.file}`, options);
+      return urlFolder(address, (url, signal) =>
+        store.download(url, { ...options, ...(signal && { signal }) }),
+      );
+    },
+    async list() {
+      const found: StoredFile[] = [];
+      for (const folder of await files.folders()) {
+        const manifest = await readManifest(files, folder);
+        if (manifest === undefined) continue;
+        const pieces = [...(await findPieces(files, folder, manifest)).keys()];
+        const storedBytes = pieces.reduce((sum, index) => sum + pieceLength(manifest, index), 0);
+        found.push({ url: manifest.url, totalBytes: manifest.size, storedBytes });
+      }
+      return found.sort((a, b) => (a.url < b.url ? -1 : 1));
+    },
+    async verify(url) {
+      const folder = await folderOf(String(url));
+      const manifest = await readManifest(files, folder);
+      if (manifest === undefined) return false;
+      let sound = 0;
+      for (const name of (await findPieces(files, folder, manifest)).values()) {
+        if (await isSound(files, folder, name)) sound++;
+        else await files.removeFile(folder, name);
+      }
+      return sound === pieceCount(manifest);
+    },
+    delete: async (url) => files.removeFolder(await folderOf(String(url))),
+  };
+  return store;
+}
+
+/** The best place that there is; each can be there and still refuse (private windows). */
+async function openBackend(): Promise<StoreBackend> {
+  const { navigator, caches } = globalThis as Partial<typeof globalThis>;
+  try {
+    const root = await navigator?.storage?.getDirectory?.();
+    if (root !== undefined && "createWritable" in FileSystemFileHandle.prototype) {
+      return directoryBackend(await root.getDirectoryHandle(NAME, { create: true }));
+    }
+  } catch {
+    // The next one.
+  }
+  try {
+    if (caches !== undefined) return cacheBackend(await caches.open(NAME));
+  } catch {
+    // Memory it is.
+  }
+  return memoryBackend();
+}

@@ -1,0 +1,144 @@
+import { ModelFormatError, SourceError } from "../errors.ts";
+import { assertRange, type ByteSource } from "../formats/byte-source.ts";
+import { parseJsonObject } from "../formats/json-file.ts";
+import { jsonString, jsonUint } from "../formats/json-fields.ts";
+import type { StoreBackend } from "./store-backend.ts";
+
+/** What a stored file is a copy of. Its pieces are files of their own, named by index and SHA-256. */
+export interface Manifest {
+  readonly url: string;
+  readonly size: number;
+  readonly pieceBytes: number;
+  /** Of the server's answer; empty where it has none. */
+  readonly etag: string;
+  readonly lastModified: string;
+}
+
+const MANIFEST_FILE = "manifest.json";
+const FORMAT = 1;
+const PIECE = /^piece-(\d+)-([0-9a-f]{64})$/;
+
+/** The folder of an address in a store. */
+export async function folderOf(url: string): Promise<string> {
+  return (await sha256(new TextEncoder().encode(url))).slice(0, 32);
+}
+
+/** SHA-256 of some bytes, in hex. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The manifest of a folder; undefined where there is none, or one that this version can't use. */
+export async function readManifest(
+  backend: StoreBackend,
+  folder: string,
+): Promise<Manifest | undefined> {
+  const blob = await backend.read(folder, MANIFEST_FILE);
+  if (blob === undefined) return undefined;
+  try {
+    const json = { file: MANIFEST_FILE, object: parseJsonObject(await blob.text(), MANIFEST_FILE) };
+    if (jsonUint(json, "format") !== FORMAT) return undefined;
+    const pieceBytes = jsonUint(json, "pieceBytes");
+    if (pieceBytes === 0) return undefined;
+    return {
+      url: jsonString(json, "url"),
+      size: jsonUint(json, "size"),
+      pieceBytes,
+      etag: jsonString(json, "etag"),
+      lastModified: jsonString(json, "lastModified"),
+    };
+  } catch (error) {
+    if (error instanceof ModelFormatError) return undefined;
+    throw error;
+  }
+}
+
+export async function writeManifest(
+  backend: StoreBackend,
+  folder: string,
+  manifest: Manifest,
+): Promise<void> {
+  const text = JSON.stringify({ format: FORMAT, ...manifest });
+  await backend.write(folder, MANIFEST_FILE, new TextEncoder().encode(text));
+}
+
+export async function writePiece(
+  backend: StoreBackend,
+  folder: string,
+  index: number,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  const name = `piece-${index}-${await sha256(bytes)}`;
+  await backend.write(folder, name, bytes);
+  return name;
+}
+
+export const pieceCount = ({ size, pieceBytes }: Manifest): number => Math.ceil(size / pieceBytes);
+
+export const pieceLength = ({ size, pieceBytes }: Manifest, index: number): number =>
+  Math.min(pieceBytes, size - index * pieceBytes);
+
+/** Names of the pieces that are there and as long as they should be, by index. */
+export async function findPieces(
+  backend: StoreBackend,
+  folder: string,
+  manifest: Manifest,
+): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  for (const [name, bytes] of await backend.files(folder)) {
+    const index = Number(PIECE.exec(name)?.[1]);
+    if (index < pieceCount(manifest) && bytes === pieceLength(manifest, index)) {
+      found.set(index, name);
+    }
+  }
+  return found;
+}
+
+/** Whether a piece is what its name says. */
+export async function isSound(
+  backend: StoreBackend,
+  folder: string,
+  name: string,
+): Promise<boolean> {
+  const blob = await backend.read(folder, name);
+  if (blob === undefined) return false;
+  return (await sha256(new Uint8Array(await blob.arrayBuffer()))) === PIECE.exec(name)?.[2];
+}
+
+/** Reads a stored file, all of whose pieces are there. */
+export function storedSource(
+  backend: StoreBackend,
+  folder: string,
+  manifest: Manifest,
+  pieces: ReadonlyMap<number, string>,
+): ByteSource {
+  const { url, size, pieceBytes } = manifest;
+  const readPiece = async (index: number, from: number, to: number): Promise<Uint8Array> => {
+    const blob = await backend.read(folder, pieces.get(index) ?? "").catch(() => undefined);
+    const bytes = await blob
+      ?.slice(from, to)
+      .arrayBuffer()
+      .catch(() => undefined);
+    if (bytes?.byteLength === to - from) return new Uint8Array(bytes);
+    throw new SourceError(url, "its stored copy is gone or was cut; download it again");
+  };
+  const source: ByteSource = {
+    name: url,
+    size,
+    async read(offset, length, signal, into) {
+      assertRange(source, offset, length);
+      const out = into?.subarray(0, length) ?? new Uint8Array(length);
+      for (let filled = 0; filled < length;) {
+        signal?.throwIfAborted();
+        const index = Math.floor((offset + filled) / pieceBytes);
+        const from = offset + filled - index * pieceBytes;
+        const to = Math.min(pieceLength(manifest, index), from + length - filled);
+        out.set(await readPiece(index, from, to), filled);
+        filled += to - from;
+      }
+      return out;
+    },
+  };
+  return source;
+}
