@@ -1,6 +1,6 @@
 import { median } from "../../../src/cli/bench/measure.ts";
 import type { BenchReport } from "../../../src/cli/bench/report.ts";
-import { columns } from "../../../src/cli/bench/table.ts";
+import { columns } from "../../../src/cli/bench/columns.ts";
 import type { PeerRun } from "./protocol.ts";
 import type { PeerResult } from "./run.ts";
 
