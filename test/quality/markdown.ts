@@ -83,7 +83,10 @@ function heading({ runs, plan, documents }: QualityResults): string {
     `Made by \`npm run quality\`: ${plan.model}, cache f16, on ${adapter} (${machine}), ${date.slice(0, 10)}, ` +
       `${minutes.toFixed(0)} minutes, load ${Math.min(...load).toFixed(1)} to ${Math.max(...load).toFixed(1)}. ` +
       `${names.size} of ${plan.documents} documents were measured: ` +
-      `${[...names].map(([name, kind]) => `${name} (${kind})`).join(", ")}.`,
+      `${[...names].map(([name, kind]) => `${name} (${kind})`).join(", ")}.` +
+      (names.size < plan.documents
+        ? " The run was broken off: figures of so few documents are examples, and say little of others."
+        : ""),
     `Each is compressed after ${plan.promptTokens} tokens; then come up to ${plan.scoredTokens} (at least ` +
       `${Math.min(...rows)}) teacher-forced tokens, each predicted from the compressed cache. Answers are the full ` +
       "cache's own, greedily. Policies have their default options; budgets are shares of the prompt, the same in all for " +
