@@ -79,7 +79,8 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
       ring(1, "kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, aFew),
       ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 300, oneByOne),
       ring(3, "golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
-      ring(4, "browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
+      ring(4, "package", ["test/package/**/*.test.ts"], 600, { ...oneByOne, expect: patient }),
+      ring(5, "browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
     ],
   },
 }));

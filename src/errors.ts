@@ -14,11 +14,29 @@ export type ErrorCode =
   | "worker"
   | "remote";
 
+/** Names as they are in the source: a minifier changes those of the classes. */
+const NAMES: Record<ErrorCode, string> = {
+  "webgpu-unavailable": "WebGpuUnavailableError",
+  "unsupported-device": "UnsupportedDeviceError",
+  "gpu-out-of-memory": "GpuOutOfMemoryError",
+  "device-lost": "DeviceLostError",
+  shader: "ShaderError",
+  "model-format": "ModelFormatError",
+  "unsupported-model": "UnsupportedModelError",
+  "invalid-option": "InvalidOptionError",
+  "context-length": "ContextLengthError",
+  source: "SourceError",
+  "chat-template": "ChatTemplateError",
+  worker: "WorkerError",
+  remote: "RemoteError",
+};
+
 /** Base of every error that Ziggurat throws on purpose; anything else that escapes is a bug. */
 export abstract class LlmError extends Error {
   abstract readonly code: ErrorCode;
   override get name(): string {
-    return this.constructor.name;
+    // While it is constructed (for its stack) it has no code yet.
+    return NAMES[this.code] ?? this.constructor.name;
   }
 }
 

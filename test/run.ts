@@ -38,6 +38,7 @@ const RINGS = [
   "kernels",
   "engine",
   "golden",
+  "package",
   "browser",
 ] as const;
 type Ring = (typeof RINGS)[number];
@@ -95,10 +96,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       }
     }
   }
-  if (has("browser")) {
-    await run("browser", async () => {
+  for (const ring of (["package", "browser"] as const).filter(has)) {
+    await run(ring, async () => {
       await unpackBrowser();
-      return vitest("browser");
+      return vitest(ring);
     });
   }
   return report(results, (performance.now() - began) / 60_000);

@@ -53,11 +53,12 @@ const LAYERS: readonly (readonly string[])[] = [
   ["engine", "elements"],
   ["api"],
   ["index", "worker"],
+  ["inline"],
   ["cli", "demo"],
 ];
 
 /** What users of the package can import. */
-const ENTRIES = ["index", "worker", "elements", "profile"];
+const ENTRIES = ["index", "worker", "elements", "profile", "inline"];
 
 /** Parts, or files of a part, that run where there is no GPU. */
 const WITHOUT_GPU = /^src\/(formats|text|sampling)\/|^src\/cache\/(budget|scheduler)\.ts$/;

@@ -25,6 +25,10 @@ test("every class of ours is tried", () => {
   expect(new Set(OWN.map((error) => error.constructor))).toEqual(new Set(classes));
 });
 
+test.each(OWN)("%s has its class's name", (error) => {
+  expect(error.name).toBe(error.constructor.name);
+});
+
 test.each(OWN)("%s keeps class, message, stack, code and fields", (error) => {
   const arrived = travel(error) as errors.LlmError;
   expect(arrived).toBeInstanceOf(error.constructor);
