@@ -14,7 +14,7 @@ export { preferLocal, type PreferLocalOptions, type PreferredEngine } from "./ap
 export { remoteEngine, type RemoteEngineOptions } from "./api/remote-engine.ts";
 export type { BufferPurpose } from "./gpu/buffers.ts";
 export type { HttpOptions } from "./hub/http-range.ts";
-export type { DownloadProgress } from "./hub/download.ts";
+export type { DownloadOptions, DownloadProgress } from "./hub/download.ts";
 export type { HubModel } from "./hub/hub-repository.ts";
 export {
   type ModelStore,
@@ -24,7 +24,9 @@ export {
 } from "./hub/model-store.ts";
 export type { StoreBackend } from "./hub/store-backend.ts";
 export { blobSource, bufferSource, openUrlSource } from "./hub/sources.ts";
+export type { RopeStyle } from "./model/architectures.ts";
 export type { ModelConfig } from "./model/config.ts";
+export type { Llama3RopeScaling } from "./model/rope.ts";
 export type { KvDtype } from "./cache/layout.ts";
 export type { CacheOptions, ScorePool } from "./cache/options.ts";
 export type { PolicyName } from "./cache/policy.ts";

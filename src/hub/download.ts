@@ -33,6 +33,7 @@ export interface DownloadProgress {
   readonly secondsLeft: number | undefined;
 }
 
+/** How a file is fetched into a store. */
 export interface DownloadOptions extends HttpOptions {
   readonly onProgress?: (progress: DownloadProgress) => void;
   /** Requests at a time (4). */
@@ -157,8 +158,13 @@ function isPassing(error: unknown): boolean {
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
   });
   signal?.throwIfAborted();
 }

@@ -83,7 +83,7 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
   const store: ModelStore = {
     kind: files.kind,
     isPersisted,
-    download: (url, options = {}) => download(files, String(url), { ...options, checkRoom }),
+    download: (url, options = {}) => download(files, absolute(url), { ...options, checkRoom }),
     async model(model, options = {}) {
       const address = hubAddress(model);
       if (model.file !== undefined) return store.download(`${address}${model.file}`, options);
@@ -103,7 +103,7 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       return found.sort((a, b) => (a.url < b.url ? -1 : 1));
     },
     async verify(url) {
-      const folder = await folderOf(String(url));
+      const folder = await folderOf(absolute(url));
       const manifest = await readManifest(files, folder);
       if (manifest === undefined) return false;
       let sound = 0;
@@ -113,9 +113,15 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       }
       return sound === pieceCount(manifest);
     },
-    delete: async (url) => files.removeFolder(await folderOf(String(url))),
+    delete: async (url) => files.removeFolder(await folderOf(absolute(url))),
   };
   return store;
+}
+
+/** The address itself, whatever page asks for it. */
+function absolute(url: string | URL): string {
+  const { location } = globalThis as Partial<typeof globalThis>;
+  return URL.canParse(url, location?.href) ? new URL(url, location?.href).href : String(url);
 }
 
 /** The best place that there is; each can be there and still refuse (private windows). */

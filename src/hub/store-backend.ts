@@ -2,11 +2,15 @@
 export interface StoreBackend {
   /** `opfs`: the origin's own file system; `cache`: the Cache API; `memory`: gone with the page. */
   readonly kind: "opfs" | "cache" | "memory";
+  /** Names of all folders. */
   folders(): Promise<string[]>;
   /** Files of a folder by name, with their bytes; empty where there is no such folder. */
   files(folder: string): Promise<ReadonlyMap<string, number>>;
+  /** A file; undefined where there is none. */
   read(folder: string, file: string): Promise<Blob | undefined>;
+  /** Writes a file, which appears whole or not at all. */
   write(folder: string, file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Removes a file, if it is there. */
   removeFile(folder: string, file: string): Promise<void>;
   /** Removes a folder with its files, if it is there. */
   removeFolder(folder: string): Promise<void>;
