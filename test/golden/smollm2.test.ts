@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFileSource } from "../../src/cli/file-source.ts";
 import { type Engine, loadEngine } from "../../src/index.ts";
 import { adapterName, gpu } from "../gpu.ts";
+import { liveBytes } from "../live-bytes.ts";
 import { emittedTokens, expectGreedy, expectScore } from "./compare.ts";
 import { readGolden } from "./format.ts";
 import { ModelRun } from "./model-run.ts";
@@ -16,10 +17,29 @@ const model = fileURLToPath(
 /** The type of cache that users get, through the public interface. */
 describe(`SmolLM2 on ${adapterName}, cache f16`, () => {
   let engine: Engine;
+  /** Live bytes on the JS heap, looked at often while the model was loaded, at most; and before and after. */
+  const live = { before: 0, peak: 0, after: 0 };
   beforeAll(async () => {
-    engine = await loadEngine(await openFileSource(model), { gpu });
+    const source = await openFileSource(model);
+    live.before = liveBytes();
+    let calls = 0;
+    engine = await loadEngine(source, {
+      gpu,
+      // Collecting garbage takes tens of milliseconds; the weights come in some hundred pieces.
+      onProgress: () =>
+        (live.peak = calls++ % 16 === 0 ? Math.max(live.peak, liveBytes()) : live.peak),
+    });
+    live.after = liveBytes();
   });
   afterAll(() => engine.destroy());
+
+  test("loading holds less than 64 MB on the JS heap beside what stays, the tokenizer above all", () => {
+    const { before, peak, after } = live;
+    const [held, kept] = [(peak - after) / 1e6, (after - before) / 1e6];
+    console.log(`loading held ${held.toFixed(1)} MB for a time, ${kept.toFixed(1)} MB stay`);
+    expect(held).toBeLessThan(64);
+    expect(kept).toBeLessThan(64);
+  });
 
   test.each(scores.cases)("scores $name", async (golden) => {
     const { logprobs, nll, perplexity, tokenIds } = await engine.score(golden.text, {
