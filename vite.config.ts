@@ -66,11 +66,13 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   base: "./",
   server: { fs: { allow: [top] } },
   plugins: [publicFiles(mode === WITH_MODELS)],
+  worker: { format: "es" },
   build: {
     target: "es2023",
     outDir: `${top}dist/site`,
     emptyOutDir: true,
     copyPublicDir: false, // by the plugin above
+    rolldownOptions: { input: [`${top}demo/index.html`, `${top}demo/memory.html`] },
   },
   test: {
     pool: "forks",

@@ -19,7 +19,10 @@ p, dl, dd { margin: 0; }
 svg, canvas { display: block; width: 100%; }
 .soft { color: var(--_ink-soft); }
 .twin {
-  position: absolute;
+  /* Not absolute: a table keeps its height, and the page would scroll past its end. */
+  position: fixed;
+  top: 0;
+  left: 0;
   width: 1px;
   height: 1px;
   overflow: hidden;
