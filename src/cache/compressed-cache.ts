@@ -2,7 +2,14 @@ import { GpuOutOfMemoryError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { Compression } from "./compression.ts";
 import type { Compressor } from "./compressor.ts";
-import type { CachePrefill, KvCache, LayerRegion, LayerRows, RowTracking } from "./kv-cache.ts";
+import type {
+  CachePrefill,
+  HeadRows,
+  KvCache,
+  LayerRegion,
+  LayerRows,
+  RowTracking,
+} from "./kv-cache.ts";
 import {
   compressedRowBytes,
   keptMassBytes,
@@ -87,23 +94,32 @@ export class CompressedCache implements KvCache {
   layers(): LayerRows[] {
     const { numLayers, numKvHeads } = this.shape;
     const { plan, mass } = this.#state;
+    const rowBytes = compressedRowBytes(this.shape);
+    const splits = plan?.evicts === true && this.options.policy.heads === "adaptive";
     const isMeasured = this.#compressor.usesWindow || plan?.evicts !== true;
     return Array.from({ length: numLayers }, (_, layer) => {
-      const bytes = this.#rows.rows(layer) * compressedRowBytes(this.shape);
+      const bytes = this.#rows.rows(layer) * rowBytes;
       const { plan: planned, layers = 0 } = this.#prefill ?? {};
       if (planned !== undefined && layer < layers) {
         // The GPU's table is read when all layers are done.
         const [budget, length, capacity] = [planned.budgets, planned.rows, planned.capacities].map(
           (rows) => rows[layer] as number,
         ) as [number, number, number];
-        return { budget, length, capacity, bytes, keptMass: [] };
+        const head = { budget, length, capacity, bytes: capacity * rowBytes };
+        const heads = Array.from({ length: numKvHeads }, (): HeadRows => head);
+        return { ...head, bytes, heads, keptMass: [] };
       }
       const heads = this.#rows.heads(layer);
+      const budget = plan?.budgets[layer];
       return {
-        budget: plan?.budgets[layer],
+        budget,
         length: most(heads, ([, length]) => length),
         capacity: most(heads, ([, , capacity]) => capacity),
         bytes,
+        heads: heads.map(([, length, capacity]): HeadRows => {
+          const share = splits ? capacity - plan.spareRows : budget;
+          return { budget: share, length, capacity, bytes: capacity * rowBytes };
+        }),
         keptMass: isMeasured ? heads.map((_head, h) => mass[layer * numKvHeads + h] ?? 1) : [],
       };
     });

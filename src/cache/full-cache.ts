@@ -1,6 +1,13 @@
 import { GpuOutOfMemoryError } from "../errors.ts";
 import type { GpuContext } from "../gpu/device.ts";
-import type { CachePrefill, KvCache, LayerRegion, LayerRows, RestorePoint } from "./kv-cache.ts";
+import type {
+  CachePrefill,
+  HeadRows,
+  KvCache,
+  LayerRegion,
+  LayerRows,
+  RestorePoint,
+} from "./kv-cache.ts";
 import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import { type CachePlan, planCache } from "./scheduler.ts";
@@ -79,8 +86,15 @@ export class FullCache implements KvCache {
     const keptMass = Array<number>(numKvHeads).fill(1);
     return Array.from({ length: numLayers }, (_, layer) => {
       const capacity = this.#regions[layer]?.capacity ?? 0;
-      const bytes = 2 * numKvHeads * capacity * kvRowBytes(this.shape);
-      return { budget: this.#tokens, length: this.#tokens, capacity, bytes, keptMass };
+      const length = this.#tokens;
+      const head = {
+        budget: length,
+        length,
+        capacity,
+        bytes: 2 * capacity * kvRowBytes(this.shape),
+      };
+      const heads = Array.from({ length: numKvHeads }, (): HeadRows => head);
+      return { ...head, bytes: numKvHeads * head.bytes, heads, keptMass };
     });
   }
 

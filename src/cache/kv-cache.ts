@@ -67,6 +67,17 @@ export interface RestorePoint {
   release(): void;
 }
 
+/** Rows of one KV head: heads of a layer differ where a policy shares its rows out by need. */
+export interface HeadRows {
+  /** Rows that the policy allows the head, window included; undefined before the first prefill. */
+  readonly budget: number | undefined;
+  /** Rows in use. */
+  readonly length: number;
+  /** Rows allocated. */
+  readonly capacity: number;
+  readonly bytes: number;
+}
+
 /** Rows and bytes of one layer. */
 export interface LayerRows {
   /** Rows per KV head that the policy allows; undefined before the first prefill. */
@@ -76,6 +87,7 @@ export interface LayerRows {
   /** Rows allocated, of the longest head. */
   readonly capacity: number;
   readonly bytes: number;
+  readonly heads: readonly HeadRows[];
   /**
    * Share of the window's attention that the kept rows carry, per KV head: measured. Empty where the
    * policy ranks without attention.

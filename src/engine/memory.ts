@@ -57,12 +57,13 @@ export function cacheSample(
 function layerMemory(cache: KvCache, fullTokens: number = cache.fullTokens): LayerMemory[] {
   const { shape, tokens } = cache;
   const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, fullTokens);
-  return cache.layers().map(({ budget, length, capacity, bytes, keptMass }) => ({
+  return cache.layers().map(({ budget, length, capacity, bytes, heads, keptMass }) => ({
     budget: budget ?? tokens,
     length,
     capacity,
     bytes,
     fullBytes,
+    heads: heads.map((head) => ({ ...head, budget: head.budget ?? tokens })),
     keptMass,
   }));
 }

@@ -168,6 +168,17 @@ export interface ScoreResult {
   readonly cache: CacheReport;
 }
 
+/** Cache rows and bytes of one KV head. */
+export interface HeadMemory {
+  /** Rows that the policy allows it, window included. */
+  readonly budget: number;
+  /** Rows in use. */
+  readonly length: number;
+  /** Rows allocated. */
+  readonly capacity: number;
+  readonly bytes: number;
+}
+
 /** Cache rows and bytes of one layer. */
 export interface LayerMemory {
   /** Rows per KV head that the policy allows, window included. */
@@ -180,7 +191,12 @@ export interface LayerMemory {
   readonly bytes: number;
   /** What policy `full` would have allocated, same dtype. */
   readonly fullBytes: number;
-  /** Measured share of the window's attention that the kept rows carry, per KV head. */
+  /** Each KV head on its own: they differ where a policy shares rows out by need (`ada-kv`). */
+  readonly heads: readonly HeadMemory[];
+  /**
+   * Measured share of the window's attention that the kept rows carry, per KV head; empty where the
+   * policy ranks without attention.
+   */
   readonly keptMass: readonly number[];
 }
 
