@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type * as WebGpuMemory from "webgpu-memory";
-import { type Engine, type LoadProgress, bufferSource, loadEngine } from "../../src/index.ts";
+import { type Engine, type LoadOptions, bufferSource, loadEngine } from "../../src/index.ts";
 import { gpu } from "../gpu.ts";
 import { digits, patch, tinyFile } from "./tiny-models.ts";
 
@@ -30,13 +30,9 @@ function ledger(engine: Engine): { total: number; peak: number } {
   return { total, peak };
 }
 
-const load = (
-  file: Uint8Array<ArrayBuffer>,
-  onProgress?: (progress: LoadProgress) => void,
-): Promise<Engine> => {
+const load = (file: Uint8Array<ArrayBuffer>, options: LoadOptions = {}): Promise<Engine> => {
   tracker.resetMaxTotal();
-  const source = bufferSource(file, "tiny.gguf");
-  return loadEngine(source, { gpu, ...(onProgress && { onProgress }) });
+  return loadEngine(bufferSource(file, "tiny.gguf"), { gpu, ...options });
 };
 
 describe("an independent tracker and the ledger agree on total and peak", () => {
@@ -80,6 +76,18 @@ describe("an independent tracker and the ledger agree on total and peak", () => 
     expect(tracked().total).toBe(0);
   });
 
+  test("of a compressed cache, whose prefill peaks at one layer of the prompt", async () => {
+    const cache = { policy: "pyramidkv", budget: 64 } as const;
+    const engine = await load(tinyFile("tiny-flow"), { cache });
+    const { memory } = await engine.generate(digits(1500), { maxTokens: 100 }).result;
+    expect(tracked()).toEqual(ledger(engine));
+    const layer = 2 * 2 * 1500 * 64; // keys and values of 2 KV heads of 32, f16
+    expect(memory.kv.peak).toBeLessThanOrEqual(1.1 * (layer + memory.kv.allocated));
+    expect(memory.kv.peak).toBeLessThan(memory.kv.full / 2);
+    await engine.destroy();
+    expect(tracked().total).toBe(0);
+  });
+
   test("while an answer is broken off", async () => {
     const engine = await load(tinyFile("tiny-flow"));
     for await (const piece of engine.generate(digits(500))) {
@@ -99,7 +107,7 @@ describe("a load that fails", () => {
     const file = tinyFile("tiny-flow");
     let progress = 0;
     const bad = patch(tinyFile("tiny-flow"), "blk.3.ffn_down.weight", "blk.3.ffn_dawn.weight");
-    await expect(load(bad, () => void progress++)).rejects.toMatchObject({
+    await expect(load(bad, { onProgress: () => void progress++ })).rejects.toMatchObject({
       name: "ModelFormatError",
     });
     expect(progress).toBeGreaterThan(10);
