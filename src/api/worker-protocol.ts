@@ -15,6 +15,7 @@ export type PromiseMethod = {
 /** Every one of them, forwarded by name: the compiler asks for a line here for each new one. */
 const FORWARDED: Record<PromiseMethod, true> = {
   score: true,
+  previewPrompt: true,
   setCache: true,
   keptPositions: true,
   trace: true,

@@ -8,6 +8,7 @@ import {
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace } from "../profile/trace.ts";
+import { tokenTexts } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
 import { Conversation } from "./conversation.ts";
@@ -28,6 +29,7 @@ import type {
   MemoryReport,
   Piece,
   Prompt,
+  PromptPreview,
   ScoreOptions,
   ScoreResult,
 } from "./types.ts";
@@ -93,6 +95,15 @@ export class LocalEngine implements Engine {
     } finally {
       this.#stopRunning = undefined;
     }
+  }
+
+  async previewPrompt(prompt: Prompt): Promise<PromptPreview> {
+    const { tokenIds, tokens } = this.#conversation.find(promptTokens(this.#tokenizer, prompt));
+    return {
+      tokenIds: [...tokenIds],
+      texts: tokenTexts(this.#tokenizer, tokenIds),
+      cachedTokens: tokens,
+    };
   }
 
   async score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult> {

@@ -15,6 +15,7 @@ export function memoryReport(
   return {
     weights: now.weights,
     kv: {
+      tokens: cache.fullTokens,
       allocated: now.kv,
       full,
       saved: full - now.kv,

@@ -204,6 +204,8 @@ export interface LayerMemory {
 export interface MemoryReport {
   readonly weights: number;
   readonly kv: {
+    /** Tokens seen so far: those that `full` is for. */
+    readonly tokens: number;
     readonly allocated: number;
     /** What policy `full` would have allocated for the tokens seen so far, same dtype. */
     readonly full: number;
@@ -237,6 +239,18 @@ export interface AdapterSummary {
   readonly subgroupMaxSize: number;
 }
 
+/** What `generate` would read for a prompt. */
+export interface PromptPreview {
+  readonly tokenIds: readonly number[];
+  /**
+   * The text of each token. A character that is spread over several comes with the last of them, and
+   * control tokens as the vocabulary spells them.
+   */
+  readonly texts: readonly string[];
+  /** Leading tokens that the cache has seen, and that would not be read again. */
+  readonly cachedTokens: number;
+}
+
 /** A loaded model, ready to answer. One call runs at a time; a second one is refused. */
 export interface Engine extends ChatEngine {
   readonly config: ModelConfig;
@@ -246,6 +260,12 @@ export interface Engine extends ChatEngine {
   /** Dispatches of one decode step. */
   readonly dispatchesPerToken: number;
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  /**
+   * The tokens of a prompt, and how many of them would have to be read: what an answer, an edit or
+   * another policy costs before it begins. Reads nothing, and may be called while an answer runs.
+   * @throws InvalidOptionError, ChatTemplateError
+   */
+  previewPrompt(prompt: Prompt): Promise<PromptPreview>;
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
   /**

@@ -24,3 +24,14 @@ export class StreamingDetokenizer {
     return this.#decoder.decode();
   }
 }
+
+/** The text of each token, for showing them one by one; an incomplete character at the end is left out. */
+export function tokenTexts(
+  tokenizer: Pick<Tokenizer, "tokenBytes" | "isControl" | "spelling">,
+  tokenIds: Iterable<number>,
+): string[] {
+  const detokenizer = new StreamingDetokenizer(tokenizer);
+  return Array.from(tokenIds, (id) =>
+    tokenizer.isControl(id) ? tokenizer.spelling(id) : detokenizer.push(id),
+  );
+}

@@ -43,6 +43,8 @@ export interface Tokenizer {
   tokenBytes(tokenId: number): Uint8Array;
   /** Whether a token steers the model and is no text. */
   isControl(tokenId: number): boolean;
+  /** A token as the vocabulary spells it: how a control token is shown. */
+  spelling(tokenId: number): string;
 }
 
 /**
@@ -93,6 +95,7 @@ export function tokenizerOf(vocabulary: Vocabulary, templateSource: string | und
     eosTokenIds: vocabulary.endTokenIds,
     addBos,
     isControl,
+    spelling: textOf,
 
     encode(text, options = {}) {
       const ids: number[] = [];

@@ -37,7 +37,11 @@ describe.each(CACHES)("many turns: %s", (_name, cache) => {
   test("unchanged history is never read again", async () => {
     let seen = 0;
     for (let turn = 0; turn < 4; turn++) {
-      const { usage, timings, cache: report } = await chat.say(story(120, turn));
+      const content = story(120, turn);
+      const preview = await engine.previewPrompt([...chat.messages, { role: "user", content }]);
+      const { usage, timings, cache: report, promptTokenIds } = await chat.say(content);
+      expect(preview.cachedTokens).toBe(usage.cachedTokens);
+      expect(preview.tokenIds).toEqual(promptTokenIds);
       expect(usage.cachedTokens).toBe(seen);
       expect(timings.prefillTokens).toBe(usage.promptTokens - seen);
       expect(report).toMatchObject({ passes: 1, tokens: usage.promptTokens + 23 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { StreamingDetokenizer } from "../../src/text/detokenizer.ts";
+import { StreamingDetokenizer, tokenTexts } from "../../src/text/detokenizer.ts";
 
 /** A tokenizer whose tokens are the given bytes. */
 function detokenizer(tokens: readonly Uint8Array[]): StreamingDetokenizer {
@@ -50,4 +50,14 @@ test("a character left incomplete comes out when the text ends, and not in the n
   expect(stream.push(0)).toBe("A");
   expect(stream.flush()).toBe("\ufffd");
   expect(stream.push(1)).toBe("\ufffd");
+});
+
+test("tokens one by one: a split character comes with its last token, control tokens as spelled", () => {
+  const parts = [..."aé"].flatMap((c) => [...new TextEncoder().encode(c)]);
+  const tokenizer = {
+    tokenBytes: (id: number) => (id < 3 ? Uint8Array.of(parts[id]) : new Uint8Array()),
+    isControl: (id: number) => id === 3,
+    spelling: () => "<|end|>",
+  };
+  expect(tokenTexts(tokenizer, [0, 1, 2, 3, 0])).toEqual(["a", "", "é", "<|end|>", "a"]);
 });

@@ -73,6 +73,12 @@ export class FakeEngine implements Engine {
     };
   }
 
+  async previewPrompt(
+    ...args: Parameters<Engine["previewPrompt"]>
+  ): ReturnType<Engine["previewPrompt"]> {
+    return this.#called("previewPrompt", ...args) as Awaited<ReturnType<Engine["previewPrompt"]>>;
+  }
+
   async score(...args: Parameters<Engine["score"]>): ReturnType<Engine["score"]> {
     return this.#called("score", ...args) as Awaited<ReturnType<Engine["score"]>>;
   }

@@ -65,6 +65,7 @@ async function collect(pieces: AsyncIterable<{ readonly text: string }>): Promis
 /** What the fake engine's methods give. */
 const VALUES: Partial<Record<PromiseMethod, unknown>> = {
   score: { called: "score" },
+  previewPrompt: { called: "previewPrompt" },
   keptPositions: { called: "keptPositions" },
   trace: { called: "trace" },
 };

@@ -1,0 +1,168 @@
+import type { CacheOptions, KvDtype, PolicyName, SamplingOptions } from "../src/index.ts";
+
+/** What the slider of the budget counts. */
+export type BudgetUnit = "percent" | "tokens" | "mib";
+
+/** What becomes of the compressed cache when the conversation goes on. */
+export type FollowUp = "keep" | "read-again";
+
+/** Settings of cache and answers. They can be shared as an address, but for the system prompt. */
+export interface Settings {
+  readonly policy: PolicyName;
+  readonly budgetUnit: BudgetUnit;
+  readonly budget: number;
+  readonly windowSize: number;
+  readonly beta: number;
+  readonly kvDtype: KvDtype;
+  readonly followUp: FollowUp;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly seed: number;
+  readonly systemPrompt: string;
+}
+
+export const DEFAULT_SETTINGS: Settings = {
+  policy: "pyramidkv",
+  budgetUnit: "percent",
+  budget: 25,
+  windowSize: 8,
+  beta: 20,
+  kvDtype: "f16",
+  followUp: "keep",
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  seed: 1,
+  systemPrompt: "",
+};
+
+/** A policy as the page offers it, with the settings that it takes. */
+export interface PolicyChoice {
+  readonly name: PolicyName;
+  readonly label: string;
+  readonly about: string;
+  readonly takes: readonly ("budget" | "windowSize" | "beta")[];
+}
+
+export const POLICY_CHOICES: readonly PolicyChoice[] = [
+  {
+    name: "pyramidkv",
+    label: "PyramidKV",
+    about: "Keeps what the last tokens attend to: more in the lower layers, less in the upper ones.",
+    takes: ["budget", "windowSize", "beta"],
+  },
+  {
+    name: "snapkv",
+    label: "SnapKV",
+    about: "Keeps what the last tokens attend to, equally much in every layer.",
+    takes: ["budget", "windowSize"],
+  },
+  {
+    name: "ada-kv",
+    label: "Ada-KV",
+    about: "As SnapKV, but the heads of a layer share its rows by need.",
+    takes: ["budget", "windowSize"],
+  },
+  {
+    name: "tova",
+    label: "TOVA",
+    about: "Keeps what the very last token attends to.",
+    takes: ["budget"],
+  },
+  {
+    name: "knorm",
+    label: "Key norm",
+    about: "Keeps rows with small keys; looks at no attention.",
+    takes: ["budget"],
+  },
+  {
+    name: "streaming-llm",
+    label: "StreamingLLM",
+    about: "Keeps the first tokens and the latest ones.",
+    takes: ["budget"],
+  },
+  { name: "full", label: "Full cache", about: "Keeps everything.", takes: [] },
+];
+
+/** The range that a numeric setting may lie in. */
+export interface NumberRule {
+  readonly min: number;
+  readonly max: number;
+  /** Whole numbers only where this is 1. */
+  readonly step: number;
+}
+
+export const BUDGET_RULES: Readonly<Record<BudgetUnit, NumberRule>> = {
+  percent: { min: 1, max: 100, step: 1 },
+  tokens: { min: 16, max: 2048, step: 16 },
+  mib: { min: 2, max: 128, step: 1 },
+};
+
+/** A setting that is a number with a fixed range. */
+export type NumberSetting =
+  | "windowSize"
+  | "beta"
+  | "temperature"
+  | "topK"
+  | "topP"
+  | "minP"
+  | "repetitionPenalty"
+  | "seed";
+
+export const NUMBER_RULES: Readonly<Record<NumberSetting, NumberRule>> = {
+  windowSize: { min: 1, max: 256, step: 1 },
+  beta: { min: 1, max: 1000, step: 0.5 },
+  temperature: { min: 0, max: 5, step: 0.05 },
+  topK: { min: 0, max: 1000, step: 1 },
+  topP: { min: 0.01, max: 1, step: 0.01 },
+  minP: { min: 0, max: 1, step: 0.01 },
+  repetitionPenalty: { min: 0.5, max: 2, step: 0.01 },
+  seed: { min: 0, max: 4_294_967_295, step: 1 },
+};
+
+/** The policy with this name, as the page offers it. */
+export function policyChoice(name: PolicyName): PolicyChoice {
+  const found = POLICY_CHOICES.find((choice) => choice.name === name);
+  if (found === undefined) throw new Error(`the page offers no policy ${name}`);
+  return found;
+}
+
+/** Whether a number keeps a rule. */
+export function keepsRule(value: number, { min, max, step }: NumberRule): boolean {
+  return value >= min && value <= max && (step !== 1 || Number.isInteger(value));
+}
+
+/**
+ * The cache that is asked for; options that the policy doesn't take are left out. A budget in tokens
+ * is lifted to hold the window and one more.
+ */
+export function toCacheOptions(settings: Settings): CacheOptions {
+  const { policy, budgetUnit, budget, windowSize, beta, kvDtype } = settings;
+  const { takes } = policyChoice(policy);
+  const tokens = takes.includes("windowSize") ? Math.max(budget, windowSize + 1) : budget;
+  const budgets = { percent: `${budget}%`, tokens, mib: `${budget}MiB` };
+  return {
+    policy,
+    kvDtype,
+    ...(takes.includes("budget") ? { budget: budgets[budgetUnit] } : {}),
+    ...(takes.includes("windowSize") ? { windowSize } : {}),
+    ...(takes.includes("beta") ? { beta } : {}),
+  };
+}
+
+/** How tokens are to be chosen. */
+export function toSampling(settings: Settings): SamplingOptions {
+  const { temperature, topK, topP, minP, repetitionPenalty, seed } = settings;
+  return { temperature, topK, topP, minP, repetitionPenalty, seed };
+}
+
+/** The budget in words: `25 %`, `128 tokens per layer`, `8 MiB`. */
+export function budgetText({ budget, budgetUnit }: Settings): string {
+  if (budgetUnit === "percent") return `${budget}\u00a0% of the prompt`;
+  return budgetUnit === "tokens" ? `${budget}\u00a0tokens a layer` : `${budget}\u00a0MiB`;
+}

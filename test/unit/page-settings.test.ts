@@ -1,0 +1,81 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  BUDGET_RULES,
+  DEFAULT_SETTINGS,
+  NUMBER_RULES,
+  POLICY_CHOICES,
+  type Settings,
+  toCacheOptions,
+  toSampling,
+} from "../../demo/settings.ts";
+import { settingsFromQuery, settingsToQuery } from "../../demo/settings-address.ts";
+import { resolveCacheOptions } from "../../src/cache/options.ts";
+import { POLICIES } from "../../src/cache/policy.ts";
+import { resolveSampling } from "../../src/sampling/options.ts";
+
+const number = (rule: { min: number; max: number; step: number }): fc.Arbitrary<number> =>
+  rule.step === 1
+    ? fc.integer(rule)
+    : fc.double({ min: rule.min, max: rule.max, noNaN: true }).map((value) => value + 0);
+
+const anySettings: fc.Arbitrary<Settings> = fc
+  .constantFrom("percent" as const, "tokens" as const, "mib" as const)
+  .chain((budgetUnit) =>
+    fc.record({
+      policy: fc.constantFrom(...POLICY_CHOICES.map(({ name }) => name)),
+      budgetUnit: fc.constant(budgetUnit),
+      budget: fc.integer(BUDGET_RULES[budgetUnit]),
+      kvDtype: fc.constantFrom("f16" as const, "f32" as const),
+      followUp: fc.constantFrom("keep" as const, "read-again" as const),
+      windowSize: number(NUMBER_RULES.windowSize),
+      beta: number(NUMBER_RULES.beta),
+      temperature: fc.constantFrom(0, 0.05, 0.7, 5),
+      topK: number(NUMBER_RULES.topK),
+      topP: number(NUMBER_RULES.topP),
+      minP: number(NUMBER_RULES.minP),
+      repetitionPenalty: number(NUMBER_RULES.repetitionPenalty),
+      seed: number(NUMBER_RULES.seed),
+      systemPrompt: fc.constant(""),
+    }),
+  );
+
+test("every policy of the engine is offered, with the options that it takes", () => {
+  expect(POLICY_CHOICES.map(({ name }) => name).sort()).toEqual(Object.keys(POLICIES).sort());
+  for (const { name, takes } of POLICY_CHOICES) {
+    const known = ["budget", "windowSize", "beta"].filter((option) =>
+      (POLICIES[name].options as readonly string[]).includes(option),
+    );
+    expect(takes, name).toEqual(known);
+  }
+});
+
+test("settings come back from their address, and the engine takes them", () => {
+  const property = fc.property(anySettings, (settings) => {
+    const back = settingsFromQuery(settingsToQuery(settings));
+    expect(back).toEqual({ settings, ignored: [] });
+    resolveCacheOptions(toCacheOptions(settings), 30);
+    resolveSampling(toSampling(settings));
+  });
+  fc.assert(property, { numRuns: 500, seed: 31 });
+});
+
+test("the address of settings as always is empty, and none holds what was written", () => {
+  expect(settingsToQuery(DEFAULT_SETTINGS)).toBe("");
+  expect(settingsToQuery({ ...DEFAULT_SETTINGS, systemPrompt: "secret", beta: 5 })).toBe("beta=5");
+  expect(settingsFromQuery("systemPrompt=secret").settings).toEqual(DEFAULT_SETTINGS);
+});
+
+test.each([
+  "policy=pyramid",
+  "policy=constructor",
+  "budget=-1",
+  "budget=101",
+  "budget=many",
+  "windowSize=2.5",
+  "temperature=Infinity",
+  "seed=1e99",
+  "kvDtype=q1",
+])("what an address has wrong is told and left out: %s", (query) => {
+  expect(settingsFromQuery(query)).toEqual({ settings: DEFAULT_SETTINGS, ignored: [query] });
+});
