@@ -1,13 +1,17 @@
-import { DeviceLostError, type Engine } from "../src/index.ts";
+import { DeviceLostError, type Engine, type Prompt } from "../src/index.ts";
 import { finalFigures, startAnswerClock } from "./answer-figures.ts";
 import { toMessages, type Turn } from "./conversation.ts";
 import { describeAnswerProblem, endsEngine } from "./problem.ts";
+import { type Settings, toCacheOptions, toSampling } from "./settings.ts";
 
 /** What an answer needs beside the engine and the conversation. */
 export interface AnswerOptions {
+  readonly settings: Settings;
   readonly signal: AbortSignal;
   /** Most tokens of the answer; undefined leaves it to the engine. */
   readonly maxTokens: number | undefined;
+  /** Write on where the answer ended, instead of making it anew. */
+  readonly goOn: boolean;
   /** Called whenever the turn has changed. */
   readonly onChange: () => void;
 }
@@ -19,16 +23,27 @@ export interface AnswerOptions {
 export async function answerLastTurn(
   engine: Engine,
   turns: readonly Turn[],
-  { signal, maxTokens, onChange }: AnswerOptions,
+  { settings, signal, maxTokens, goOn, onChange }: AnswerOptions,
 ): Promise<void> {
   const turn = turns.at(-1);
   if (turn === undefined) return;
-  const clock = startAnswerClock(performance.now());
-  Object.assign(turn, { state: "reading", answer: "", attempt: turn.attempt + 1, figures: {} });
-  Object.assign(turn, { cutAtLimit: false, problem: undefined });
+  if (!goOn) Object.assign(turn, { answer: "", answerTokenIds: [], attempt: turn.attempt + 1 });
+  Object.assign(turn, { state: "reading", figures: {}, cutAtLimit: false, problem: undefined });
   onChange();
   try {
-    const generation = engine.generate(toMessages(turns), {
+    signal.throwIfAborted();
+    if (!goOn && settings.followUp === "read-again" && turns.length > 1) {
+      await engine.setCache(toCacheOptions(settings));
+    }
+    const messages = toMessages(turns, settings.systemPrompt);
+    let prompt: Prompt = messages;
+    if (goOn) {
+      const { tokenIds } = await engine.previewPrompt(messages);
+      prompt = [...tokenIds, ...turn.answerTokenIds];
+    }
+    const clock = startAnswerClock(performance.now());
+    const generation = engine.generate(prompt, {
+      ...toSampling(settings),
       signal,
       ...(maxTokens === undefined ? {} : { maxTokens }),
       onPrefill(progress) {
@@ -39,12 +54,15 @@ export async function answerLastTurn(
     for await (const piece of generation) {
       turn.state = "writing";
       turn.answer += piece.text;
+      turn.answerTokenIds.push(...piece.tokenIds);
       turn.figures = clock.piece(piece, performance.now());
       onChange();
     }
     const result = await generation.result;
     turn.figures = finalFigures(result);
     turn.cutAtLimit = result.finishReason === "length";
+    const { memory, cache, usage } = result;
+    turn.cache = { report: cache, kv: memory.kv, cachedTokens: usage.cachedTokens };
     turn.state = "done";
   } catch (error) {
     if (signal.aborted) {
@@ -55,7 +73,7 @@ export async function answerLastTurn(
       throw error;
     } else {
       turn.state = "failed";
-      turn.problem = describeAnswerProblem(error, turns.length === 1);
+      turn.problem = describeAnswerProblem(error, turns.length === 1, turn.documents.length > 0);
     }
   } finally {
     onChange();

@@ -2,6 +2,7 @@ import type { Engine, LoadProgress } from "../src/index.ts";
 import { isAnswering, type Turn } from "./conversation.ts";
 import type { DeviceCheck } from "./device-check.ts";
 import type { Problem } from "./problem.ts";
+import type { Settings } from "./settings.ts";
 
 /** A model that can be loaded: an address, or a file of the user's. */
 export interface ModelChoice {
@@ -31,6 +32,13 @@ export type ModelState =
   | { readonly step: "failed"; readonly choice: ModelChoice; readonly problem: Problem }
   | { readonly step: "ready"; readonly choice: ModelChoice; readonly engine: Engine };
 
+/** A change of the conversation that can be undone. */
+export interface Undo {
+  /** What was done: "Deleted a question and its answer." */
+  readonly said: string;
+  readonly turns: Turn[];
+}
+
 /** Everything that the views show; turns change in place, the rest is replaced. */
 export interface ChatState {
   /** Undefined until the device has been looked at. */
@@ -40,10 +48,15 @@ export interface ChatState {
   turns: Turn[];
   /** The conversation before "New conversation", to bring back. */
   putAside: Turn[];
+  /** What the last change took away, to undo it. */
+  undo: Undo | undefined;
+  settings: Settings;
+  /** Why the engine refused the cache that was asked for. */
+  settingsProblem: string | undefined;
 }
 
 /** The turn that is being answered or waits for the model, if any: always the last. */
-export function openTurn(state: ChatState): Turn | undefined {
+export function openTurn(state: Pick<ChatState, "turns">): Turn | undefined {
   const last = state.turns.at(-1);
   return last !== undefined && (isAnswering(last) || last.state === "waiting") ? last : undefined;
 }

@@ -1,10 +1,13 @@
-import { openUrlSource, type Engine } from "../src/index.ts";
+import { openUrlSource } from "../src/index.ts";
 import { answerLastTurn } from "./answering.ts";
-import { openTurn, type ChatState, type ModelChoice } from "./chat-state.ts";
-import { createTurn, type Turn } from "./conversation.ts";
+import { type ChatState, type ModelChoice, openTurn } from "./chat-state.ts";
+import { createTurn, type Question, type Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
-import { loadModel, NO_FIGURES } from "./model-loading.ts";
-import { describeAnswerProblem, describeLoadProblem } from "./problem.ts";
+import { fitDocument } from "./fit-document.ts";
+import { createModelSlot } from "./model-slot.ts";
+import { describeLoadProblem } from "./problem.ts";
+import { previewTurn, type ReadingCost } from "./reading-cost.ts";
+import { halveBudget, type Settings } from "./settings.ts";
 
 /** What the user can do; views call it and show `state` when told that it has changed. */
 export interface Chat {
@@ -17,43 +20,70 @@ export interface Chat {
   load(choice: ModelChoice): Promise<void>;
   /** Load what failed again; where that was no usable file, the model on offer. */
   loadAgain(): Promise<void>;
+  /** Load again with a cache of half the size; the open question is answered then. */
+  loadWithLess(): Promise<void>;
   /** Give up loading. */
   cancelLoad(): void;
   /** Put the model away and offer the choice again. */
   putModelAway(): Promise<void>;
+  /** Change settings: the cache's come into force when the answer in work is complete. */
+  changeSettings(patch: Partial<Settings>): void;
   /** Ask; the answer waits for the model where there is none yet. Refused while one is open. */
-  ask(question: string): boolean;
+  ask(question: Question): boolean;
   /** Stop the answer that is being made, or waits; what came until then stays. */
   stop(): void;
   /** Make the last answer again. */
   answerAgain(): void;
+  /** Write on where the last answer ended. */
+  goOn(): void;
+  /** Ask a question in other words; what came after it goes. */
+  edit(turn: Turn, text: string): void;
+  /** Take a question and its answer out of the conversation. */
+  remove(turn: Turn): void;
+  undo(): void;
+  /** What asking this turn's question (again) would have to read. */
+  costOf(turn: Turn): Promise<ReadingCost | undefined>;
+  /** Tokens of a text; undefined while there is no model to say it. */
+  countTokens(text: string): Promise<number | undefined>;
+  /** Cut the last question's document so that it fits, and answer. */
+  cutDocument(): Promise<void>;
   /** Take the last question out of the conversation, to be sent otherwise. */
-  takeBackQuestion(): string;
+  takeBackQuestion(): Question;
   /** Begin anew; the conversation so far can be brought back. */
   newConversation(): void;
   /** Bring back the conversation that was put aside. */
   bringBack(): void;
 }
 
+const NO_QUESTION: Question = { text: "", documents: [] };
+
 /** The page's logic, without a view. */
-export function createChat(offered: ModelChoice, onChange: () => void): Chat {
+export function createChat(offered: ModelChoice, settings: Settings, onChange: () => void): Chat {
   const state: ChatState = {
     device: undefined,
     offer: { choice: offered, bytes: undefined, missing: undefined },
     model: { step: "none" },
     turns: [],
     putAside: [],
+    undo: undefined,
+    settings,
+    settingsProblem: undefined,
   };
   let nextTurnId = 1;
-  let loading: AbortController | undefined;
   let answering: AbortController | undefined;
-  /** Loads and answers come one after the other: a new one waits here for the one that it ended. */
-  let work: Promise<void> = Promise.resolve();
 
   const update = (patch: Partial<ChatState>): void => {
     Object.assign(state, patch);
     onChange();
   };
+  const slot = createModelSlot({
+    state,
+    update,
+    onReady() {
+      if (openTurn(state)?.state === "waiting") answerNow(false);
+    },
+  });
+  const isOpen = (): boolean => openTurn(state) !== undefined;
 
   const chat: Chat = {
     state,
@@ -73,14 +103,8 @@ export function createChat(offered: ModelChoice, onChange: () => void): Chat {
     load(choice) {
       if (state.device === undefined || state.device.problem !== undefined)
         return Promise.resolve();
-      const waiting = openTurn(state)?.state === "waiting";
-      if (!waiting) chat.stop();
-      loading?.abort();
-      const own = new AbortController();
-      loading = own;
-      const old = takeEngine();
-      update({ model: { step: "loading", choice, figures: NO_FIGURES } });
-      return enqueue(() => loadNow(choice, own, old));
+      if (openTurn(state)?.state !== "waiting") chat.stop();
+      return slot.load(choice);
     },
 
     loadAgain() {
@@ -89,25 +113,35 @@ export function createChat(offered: ModelChoice, onChange: () => void): Chat {
       return chat.load(again ? model.choice : offered);
     },
 
+    loadWithLess() {
+      chat.changeSettings(halveBudget(state.settings));
+      const turn = state.turns.at(-1);
+      if (turn?.state === "failed") turn.state = "waiting";
+      return chat.loadAgain();
+    },
+
     cancelLoad() {
-      if (loading === undefined) return;
-      loading.abort();
-      loading = undefined;
-      if (openTurn(state)?.state === "waiting") chat.stop();
-      update({ model: { step: "none" } });
+      if (slot.cancel() && openTurn(state)?.state === "waiting") chat.stop();
     },
 
     putModelAway() {
       chat.stop();
-      const engine = takeEngine();
-      update({ model: { step: "none" } });
-      return enqueue(async () => engine?.destroy());
+      return slot.putAway();
+    },
+
+    changeSettings(patch) {
+      const before = state.settings;
+      update({ settings: { ...before, ...patch } });
+      const { model } = state;
+      // Attention is compiled for the type of the cache.
+      if (state.settings.kvDtype === before.kvDtype) void slot.applyCache();
+      else if (model.step === "ready") void chat.load(model.choice);
     },
 
     ask(question) {
-      if (openTurn(state) !== undefined || state.device === undefined) return false;
-      update({ turns: [...state.turns, createTurn(nextTurnId++, question)] });
-      answerOrLoad();
+      if (isOpen() || state.device === undefined) return false;
+      update({ turns: [...state.turns, createTurn(nextTurnId++, question)], undo: undefined });
+      answerOrLoad(false);
       return true;
     },
 
@@ -120,86 +154,95 @@ export function createChat(offered: ModelChoice, onChange: () => void): Chat {
 
     answerAgain() {
       const turn = state.turns.at(-1);
-      if (turn === undefined || openTurn(state) !== undefined) return;
+      if (turn === undefined || isOpen()) return;
       turn.state = "waiting";
       onChange();
-      answerOrLoad();
+      answerOrLoad(false);
+    },
+
+    goOn() {
+      const turn = state.turns.at(-1);
+      if (turn === undefined || isOpen() || state.model.step !== "ready") return;
+      turn.state = "waiting";
+      onChange();
+      answerNow(true);
+    },
+
+    edit(turn, text) {
+      const at = state.turns.indexOf(turn);
+      if (at < 0 || isOpen()) return;
+      const undo = { said: "The question was changed.", turns: state.turns };
+      const question = { ...turn, text };
+      update({ turns: [...state.turns.slice(0, at), createTurn(nextTurnId++, question)], undo });
+      answerOrLoad(false);
+    },
+
+    remove(turn) {
+      if (isOpen()) return;
+      const undo = { said: "A question and its answer were deleted.", turns: state.turns };
+      update({ turns: state.turns.filter((other) => other !== turn), undo });
+    },
+
+    undo() {
+      if (state.undo === undefined) return;
+      chat.stop();
+      update({ turns: state.undo.turns, undo: undefined });
+    },
+
+    costOf: (turn) => previewTurn(state, turn),
+
+    async countTokens(text) {
+      if (state.model.step !== "ready") return undefined;
+      return (await state.model.engine.previewPrompt(text)).tokenIds.length;
+    },
+
+    async cutDocument() {
+      const turn = state.turns.at(-1);
+      if (turn === undefined || isOpen() || state.model.step !== "ready") return;
+      const { engine } = state.model;
+      const documents = await fitDocument(engine, state, chat.maxTokens);
+      if (state.turns.at(-1) !== turn || isOpen()) return;
+      const shorter = createTurn(nextTurnId++, { ...turn, documents });
+      update({ turns: [...state.turns.slice(0, -1), shorter] });
+      answerOrLoad(false);
     },
 
     takeBackQuestion() {
       const turn = state.turns.at(-1);
-      if (turn === undefined || openTurn(state) !== undefined) return "";
+      if (turn === undefined || isOpen()) return NO_QUESTION;
       update({ turns: state.turns.slice(0, -1) });
-      return turn.question;
+      return turn;
     },
 
     newConversation() {
       chat.stop();
-      if (state.turns.length > 0) update({ turns: [], putAside: state.turns });
+      if (state.turns.length > 0) update({ turns: [], putAside: state.turns, undo: undefined });
     },
 
     bringBack() {
       chat.stop();
-      update({ turns: state.putAside, putAside: state.turns });
+      update({ turns: state.putAside, putAside: state.turns, undo: undefined });
     },
   };
   return chat;
 
-  function answerOrLoad(): void {
-    if (state.model.step === "ready") answerNow(state.model.engine, state.turns);
+  function answerOrLoad(goOn: boolean): void {
+    if (state.model.step === "ready") answerNow(goOn);
     else if (state.model.step !== "loading") void chat.loadAgain();
   }
 
-  function answerNow(engine: Engine, turns: readonly Turn[]): void {
+  function answerNow(goOn: boolean): void {
+    const { turns } = state;
     const own = new AbortController();
     answering = own;
-    const options = { signal: own.signal, maxTokens: chat.maxTokens, onChange };
-    void enqueue(async () => {
-      try {
-        await answerLastTurn(engine, turns, options);
-      } catch (error) {
-        failModel(error);
-      }
-    });
-  }
-
-  function enqueue(job: () => Promise<void>): Promise<void> {
-    work = work.then(job).catch(reportError);
-    return work;
-  }
-
-  async function loadNow(
-    choice: ModelChoice,
-    own: AbortController,
-    old: Engine | undefined,
-  ): Promise<void> {
-    await old?.destroy();
-    try {
-      const engine = await loadModel(choice, own.signal, (figures) => {
-        if (loading === own) update({ model: { step: "loading", choice, figures } });
-      });
-      loading = undefined;
-      update({ model: { step: "ready", choice, engine } });
-      if (openTurn(state)?.state === "waiting") answerNow(engine, state.turns);
-    } catch (error) {
-      if (loading !== own) return;
-      loading = undefined;
-      update({ model: { step: "failed", choice, problem: describeLoadProblem(error) } });
-    }
-  }
-
-  /** An answer ended the engine: it is of no more use. */
-  function failModel(error: unknown): void {
-    if (state.model.step !== "ready") return;
-    const { choice } = state.model;
-    void takeEngine()?.destroy();
-    update({ model: { step: "failed", choice, problem: describeAnswerProblem(error, false) } });
-  }
-
-  function takeEngine(): Engine | undefined {
-    if (state.model.step !== "ready") return undefined;
-    const { engine } = state.model;
-    state.model = { step: "none" };
-    return engine;
+    slot.use((engine) =>
+      answerLastTurn(engine, turns, {
+        settings: state.settings,
+        signal: own.signal,
+        maxTokens: chat.maxTokens,
+        goOn,
+        onChange,
+      }),
+    );
   }
 }

@@ -1,7 +1,16 @@
 import { byId, setHidden } from "./dom.ts";
 
-/** Connect the ways in which a file comes: the picker, and dropping it anywhere on the page. */
-export function connectFileInput(onFile: (file: File) => void): { openPicker(): void } {
+/** Files that are texts to ask about. */
+const TEXTS = /\.(txt|md|markdown|csv|json|log|html?|xml|ya?ml)$/i;
+
+/**
+ * Connect the ways in which a file comes: the picker, and dropping it anywhere on the page.
+ * @param onModel for a model (or what might be one), `onText` for a text
+ */
+export function connectFileInput(
+  onModel: (file: File) => void,
+  onText: (file: File) => void,
+): { openPicker(): void } {
   const input = byId("file", HTMLInputElement);
   const hint = byId("drop-hint", HTMLElement);
 
@@ -9,7 +18,7 @@ export function connectFileInput(onFile: (file: File) => void): { openPicker(): 
     const file = input.files?.[0];
     // Else choosing the same file once more would change nothing, and say nothing.
     input.value = "";
-    if (file !== undefined) onFile(file);
+    if (file !== undefined) onModel(file);
   });
   const carriesFile = (event: DragEvent): boolean =>
     event.dataTransfer?.types.includes("Files") ?? false;
@@ -28,7 +37,9 @@ export function connectFileInput(onFile: (file: File) => void): { openPicker(): 
     event.preventDefault();
     const files = [...(event.dataTransfer?.files ?? [])];
     const file = files.find(({ name }) => name.endsWith(".gguf")) ?? files[0];
-    if (file !== undefined) onFile(file);
+    if (file === undefined) return;
+    if (TEXTS.test(file.name)) onText(file);
+    else onModel(file);
   });
   return { openPicker: () => input.click() };
 }

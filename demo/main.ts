@@ -5,17 +5,27 @@ import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
 import type { Remedy } from "./problem.ts";
+import { settingsFromQuery, settingsToQuery } from "./settings-address.ts";
+import { applyTheme, readTheme } from "./theme.ts";
+import { connectCacheControls } from "./views/cache-controls.ts";
 import { connectComposer } from "./views/composer.ts";
 import { connectMemoryPanel } from "./views/memory-panel.ts";
+import { connectSettingsDialog } from "./views/settings-dialog.ts";
 import { connectSidePanel } from "./views/side-panel.ts";
 import { createStageView } from "./views/stage-view.ts";
 import { createThreadView } from "./views/thread-view.ts";
 
 const offered = { name: DEFAULT_MODEL.name, source: defaultModelUrl(document.baseURI) };
-const chat = createChat(offered, scheduleRender);
-const composer = connectComposer(chat);
-const files = connectFileInput((file) => void chat.load({ name: file.name, source: file }));
+const address = settingsFromQuery(location.search);
+const chat = createChat(offered, address.settings, scheduleRender);
+const composer = connectComposer(chat, () => thread.editLast());
+const files = connectFileInput(
+  (file) => void chat.load({ name: file.name, source: file }),
+  (file) => void file.text().then((text) => composer.addDocument({ name: file.name, text })),
+);
 const memory = connectMemoryPanel();
+const cacheControls = connectCacheControls(chat, address.ignored);
+connectSettingsDialog(chat);
 const panel = connectSidePanel(chat);
 const announcer = connectAnnouncer();
 const newConversation = byId("new-conversation", HTMLButtonElement);
@@ -26,14 +36,21 @@ const stage = createStageView(byId("stage", HTMLElement), chat, {
 });
 const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLElement), {
   answerAgain: () => chat.answerAgain(),
+  goOn: () => chat.goOn(),
+  edit: (turn, text) => chat.edit(turn, text),
+  remove: (turn) => chat.remove(turn),
+  costOf: (turn) => chat.costOf(turn),
   remedy,
 });
 let scheduled = false;
 let wasReady = false;
+let shownSettings = chat.state.settings;
+applyTheme(readTheme());
 
 newConversation.addEventListener("click", () => chat.newConversation());
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.isComposing) return;
+  if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+  if (document.querySelector("dialog[open]") !== null) return;
   if (panel.close()) return;
   if (openTurn(chat.state) !== undefined) chat.stop();
   else chat.cancelLoad();
@@ -57,6 +74,12 @@ function render(): void {
   thread.render(state);
   memory.render(state);
   panel.render();
+  cacheControls.render();
+  if (shownSettings !== state.settings) {
+    shownSettings = state.settings;
+    const query = settingsToQuery(shownSettings);
+    history.replaceState(null, "", query === "" ? location.pathname : `?${query}`);
+  }
   announcer.render(state);
   newConversation.disabled = state.turns.length === 0;
   const ready = state.model.step === "ready";
@@ -69,6 +92,10 @@ function remedy(kind: Remedy): void {
   switch (kind) {
     case "load-again":
       return void chat.loadAgain();
+    case "load-with-less":
+      return void chat.loadWithLess();
+    case "cut-document":
+      return void chat.cutDocument();
     case "choose-file":
       return files.openPicker();
     case "answer-again":

@@ -1,4 +1,4 @@
-import { loadEngine, type Engine } from "../src/index.ts";
+import { type CacheOptions, createWorkerEngine, type Engine } from "../src/index.ts";
 import type { LoadFigures, ModelChoice } from "./chat-state.ts";
 import { createRateMeter } from "./rate-meter.ts";
 
@@ -12,17 +12,20 @@ export const NO_FIGURES: LoadFigures = {
 };
 
 /**
- * Load a model, telling how fast it comes.
+ * Load a model with such a cache, telling how fast it comes.
  * @throws what `loadEngine` throws; the signal's reason when it is aborted
  */
 export async function loadModel(
   choice: ModelChoice,
+  cache: CacheOptions,
   signal: AbortSignal,
   onFigures: (figures: LoadFigures) => void,
 ): Promise<Engine> {
   signal.throwIfAborted();
   const meter = createRateMeter();
-  const engine = await loadEngine(choice.source, {
+  const worker = new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" });
+  const engine = await createWorkerEngine(worker, choice.source, {
+    cache,
     signal,
     onProgress(progress) {
       if (progress.stage === "weights") meter.add(progress.loadedBytes, performance.now());

@@ -1,8 +1,14 @@
 import { LlmError } from "../src/index.ts";
 
-/** What the one button of a problem does. */
+/** What a button of a problem does. */
 export type Remedy =
-  "load-again" | "choose-file" | "answer-again" | "shorten-question" | "ask-in-new-conversation";
+  | "load-again"
+  | "load-with-less"
+  | "choose-file"
+  | "answer-again"
+  | "cut-document"
+  | "shorten-question"
+  | "ask-in-new-conversation";
 
 /** An error as the page tells it: what happened, what is safe, what to do. */
 export interface Problem {
@@ -11,6 +17,8 @@ export interface Problem {
   readonly safe: string;
   readonly advice: string;
   readonly remedy: Remedy;
+  /** Other ways out. */
+  readonly others?: readonly Remedy[];
 }
 
 const CONVERSATION_SAFE = "The conversation is kept as it is.";
@@ -81,8 +89,13 @@ export function describeLoadProblem(error: unknown): Problem {
 /**
  * What to tell when an answer failed.
  * @param isFirst the question stands alone: there is no conversation before it to leave out
+ * @param hasDocument a document goes with it, which may be cut
  */
-export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem {
+export function describeAnswerProblem(
+  error: unknown,
+  isFirst: boolean,
+  hasDocument: boolean = false,
+): Problem {
   const happened = messageOf(error);
   const remedy = isFirst ? "shorten-question" : "ask-in-new-conversation";
   const shorter = isFirst
@@ -95,16 +108,19 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
         title: "This is too long for the model",
         happened,
         safe: CONVERSATION_SAFE,
-        advice: shorter,
+        advice: hasDocument ? `${shorter} Or let the end of the document be cut off.` : shorter,
         remedy,
+        ...(hasDocument ? { others: ["cut-document"] } : {}),
       };
     case "gpu-out-of-memory":
       return {
         title: "The GPU ran out of memory",
         happened,
         safe: CONVERSATION_KEPT,
-        advice: "Load the model again, and ask for less at once, or begin a new conversation.",
+        advice:
+          "Load the model again with half the cache and answer again, or ask for less at once.",
         remedy: "load-again",
+        others: ["load-with-less"],
       };
     case "chat-template":
       return {
@@ -119,7 +135,7 @@ export function describeAnswerProblem(error: unknown, isFirst: boolean): Problem
         title: "A setting is out of range",
         happened,
         safe: CONVERSATION_SAFE,
-        advice: "Change the setting under the question, then answer again.",
+        advice: "Change the setting, then answer again.",
         remedy: "answer-again",
       };
     case "device-lost":

@@ -53,7 +53,8 @@ export const POLICY_CHOICES: readonly PolicyChoice[] = [
   {
     name: "pyramidkv",
     label: "PyramidKV",
-    about: "Keeps what the last tokens attend to: more in the lower layers, less in the upper ones.",
+    about:
+      "Keeps what the last tokens attend to: more in the lower layers, less in the upper ones.",
     takes: ["budget", "windowSize", "beta"],
   },
   {
@@ -105,14 +106,7 @@ export const BUDGET_RULES: Readonly<Record<BudgetUnit, NumberRule>> = {
 
 /** A setting that is a number with a fixed range. */
 export type NumberSetting =
-  | "windowSize"
-  | "beta"
-  | "temperature"
-  | "topK"
-  | "topP"
-  | "minP"
-  | "repetitionPenalty"
-  | "seed";
+  "windowSize" | "beta" | "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty" | "seed";
 
 export const NUMBER_RULES: Readonly<Record<NumberSetting, NumberRule>> = {
   windowSize: { min: 1, max: 256, step: 1 },
@@ -165,4 +159,11 @@ export function toSampling(settings: Settings): SamplingOptions {
 export function budgetText({ budget, budgetUnit }: Settings): string {
   if (budgetUnit === "percent") return `${budget}\u00a0% of the prompt`;
   return budgetUnit === "tokens" ? `${budget}\u00a0tokens a layer` : `${budget}\u00a0MiB`;
+}
+
+/** A cache of half the size: half the budget, or a quarter of the prompt where nothing was evicted. */
+export function halveBudget({ policy, budget, budgetUnit }: Settings): Partial<Settings> {
+  if (policy === "full") return { policy: "pyramidkv", budgetUnit: "percent", budget: 25 };
+  const { min, step } = BUDGET_RULES[budgetUnit];
+  return { budget: Math.max(min, Math.round(budget / 2 / step) * step) };
 }

@@ -12,13 +12,33 @@ export interface LoadCard {
 export interface LoadCardActions {
   loadOffer(): void;
   openFile(): void;
+  loadUrl(url: URL): void;
 }
 
 /** Make the card; nothing is downloaded before a button is pressed. */
-export function createLoadCard({ loadOffer, openFile }: LoadCardActions): LoadCard {
+export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions): LoadCard {
   const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
   const size = el("span", { class: "load-size" });
   const missing = el("p", { class: "caption" });
+  const address = el("input", {
+    type: "url",
+    id: "model-address",
+    required: true,
+    pattern: "https://.+",
+    title: "an https address of a .gguf file",
+    placeholder: "https://…/model.gguf",
+  });
+  const byAddress = el(
+    "form",
+    { class: "load-row" },
+    el("label", { class: "caption", for: "model-address" }, "Or from an address"),
+    address,
+    el("button", { type: "submit" }, "Load"),
+  );
+  byAddress.addEventListener("submit", (event) => {
+    event.preventDefault();
+    loadUrl(new URL(address.value));
+  });
   const element = el(
     "section",
     { class: "card load-card" },
@@ -32,6 +52,7 @@ export function createLoadCard({ loadOffer, openFile }: LoadCardActions): LoadCa
       button("Open a .gguf file", openFile),
       el("span", { class: "caption" }, "or drop one anywhere on the page"),
     ),
+    byAddress,
   );
   return {
     element,

@@ -1,7 +1,8 @@
 import type { MemoryReport } from "../../src/index.ts";
-import { openTurn, type ChatState } from "../chat-state.ts";
+import { type ChatState, openTurn } from "../chat-state.ts";
 import { byId, el, setText, svg } from "../dom.ts";
 import { formatMiB, formatMiBNumber, UNKNOWN } from "../format.ts";
+import { connectKvPanel } from "./kv-panel.ts";
 
 /** The ledger's purposes in the one order in which every chart shows them. */
 const PURPOSES = [
@@ -24,8 +25,7 @@ export interface MemoryPanel {
 export function connectMemoryPanel(): MemoryPanel {
   const total = byId("memory-total", HTMLElement);
   const peak = byId("memory-peak", HTMLElement);
-  const meterTotal = byId("meter-total", HTMLElement);
-  const meterPeak = byId("meter-peak", HTMLElement);
+  const kv = connectKvPanel();
   const rows = PURPOSES.map(([purpose, label]) => {
     const now = el("td", {}, UNKNOWN);
     const most = el("td", {}, UNKNOWN);
@@ -44,12 +44,8 @@ export function connectMemoryPanel(): MemoryPanel {
   let readAt = -Infinity;
 
   const show = (memory: MemoryReport | undefined): void => {
-    for (const place of [total, meterTotal]) {
-      setText(place, memory === undefined ? UNKNOWN : formatMiB(memory.total));
-    }
-    for (const place of [peak, meterPeak]) {
-      setText(place, memory === undefined ? UNKNOWN : formatMiB(memory.peak));
-    }
+    setText(total, memory === undefined ? UNKNOWN : formatMiB(memory.total));
+    setText(peak, memory === undefined ? UNKNOWN : formatMiB(memory.peak));
     let left = 0;
     for (const [index, { purpose, now, most }] of rows.entries()) {
       const bytes = memory === undefined ? 0 : bytesOf(memory, purpose);
@@ -67,7 +63,9 @@ export function connectMemoryPanel(): MemoryPanel {
       const now = performance.now();
       if (openTurn(state) !== undefined && now - readAt < REFRESH_MS) return;
       readAt = now;
-      show(state.model.step === "ready" ? state.model.engine.memory() : undefined);
+      const memory = state.model.step === "ready" ? state.model.engine.memory() : undefined;
+      kv.render(state, memory);
+      show(memory);
     },
   };
 }

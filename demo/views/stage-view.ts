@@ -1,4 +1,5 @@
 import type { Chat } from "../chat.ts";
+import type { Question } from "../conversation.ts";
 import { el } from "../dom.ts";
 import type { Remedy } from "../problem.ts";
 import { deviceNotice, softwareNotice } from "./device-notice.ts";
@@ -16,7 +17,7 @@ export interface StageActions {
   openFile(): void;
   remedy(remedy: Remedy): void;
   /** Put a question into the composer. */
-  suggest(question: string): void;
+  suggest(question: Question): void;
 }
 
 /** @param place holds it */
@@ -26,6 +27,8 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
   const card = createLoadCard({
     loadOffer: () => void chat.load(state.offer.choice),
     openFile: actions.openFile,
+    loadUrl: (url) =>
+      void chat.load({ name: url.pathname.split("/").at(-1) || url.host, source: url }),
   });
   const steps = createLoadSteps(() => chat.cancelLoad());
   const welcome = createWelcome(actions.suggest, () => chat.bringBack());

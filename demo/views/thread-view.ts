@@ -1,4 +1,5 @@
 import { openTurn, type ChatState } from "../chat-state.ts";
+import { button, setHidden } from "../dom.ts";
 import { createTurnView, type TurnActions, type TurnView } from "./turn-view.ts";
 
 /** How near to the end counts as reading along, in CSS pixels. */
@@ -7,6 +8,8 @@ const FOLLOW_PX = 48;
 /** The conversation: adds and updates turns, and follows the end while the reader is there. */
 export interface ThreadView {
   render(state: ChatState): void;
+  /** Open the last question for changing. */
+  editLast(): void;
 }
 
 /**
@@ -19,35 +22,50 @@ export function createThreadView(
   actions: TurnActions,
 ): ThreadView {
   const views = new Map<number, TurnView>();
+  const toEnd = button("Jump to the end", () => {
+    scroller.scrollTop = scroller.scrollHeight;
+    scroller.focus();
+  });
+  toEnd.className = "to-end";
+  setHidden(toEnd, true);
+  scroller.after(toEnd);
   // Kept from scroll to scroll: once the content has grown, the end is elsewhere.
   let follows = true;
+  let shown: Pick<ChatState, "turns"> = { turns: [] };
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollHeight - scroller.clientHeight;
     follows = end - scroller.scrollTop < FOLLOW_PX;
+    setHidden(toEnd, follows);
   });
   return {
     render(state) {
       const before = views.size;
-      const canAnswerAgain = openTurn(state) === undefined && state.model.step !== "failed";
+      const isFree = openTurn(state) === undefined && state.model.step !== "failed";
       const ids = new Set(state.turns.map(({ id }) => id));
       for (const [id, view] of views) {
         if (ids.has(id)) continue;
         view.element.remove();
         views.delete(id);
       }
+      shown = state;
       for (const [index, turn] of state.turns.entries()) {
         let view = views.get(turn.id);
         if (view === undefined) {
-          view = createTurnView(turn.question, actions);
+          view = createTurnView(turn, actions);
           views.set(turn.id, view);
-          log.append(view.element);
+          log.insertBefore(view.element, log.children[index] ?? null);
         }
-        view.render(turn, canAnswerAgain && index === state.turns.length - 1);
+        view.render(state, turn, index === state.turns.length - 1, isFree);
       }
       // A new question is always brought into view; while reading back, nothing is pulled away.
       if (views.size > 0 && (follows || views.size > before)) {
         scroller.scrollTop = scroller.scrollHeight;
       }
+      setHidden(toEnd, follows || views.size === 0);
+    },
+    editLast() {
+      const last = [...views.values()].at(-1);
+      if (openTurn(shown) === undefined) last?.edit();
     },
   };
 }

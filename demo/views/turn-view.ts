@@ -1,50 +1,118 @@
-import type { AnswerFigures } from "../answer-figures.ts";
-import type { Turn } from "../conversation.ts";
+import { type Turn } from "../conversation.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
-import { formatCount, formatDuration, formatTimeLeft, formatTokenRate } from "../format.ts";
-import { formatTokens, UNKNOWN } from "../format.ts";
 import type { Problem, Remedy } from "../problem.ts";
+import { costText, type ReadingCost } from "../reading-cost.ts";
+import { documentChip } from "./document-chip.ts";
+import { createKeptView } from "./kept-view.ts";
 import { problemNotice } from "./problem-notice.ts";
+import { createTurnFigures } from "./turn-figures.ts";
+import type { ChatState } from "../chat-state.ts";
 
 /** A question and its answer in the thread. */
 export interface TurnView {
   readonly element: HTMLElement;
-  /** @param canAnswerAgain it is the last turn, and nothing stands in the way */
-  render(turn: Turn, canAnswerAgain: boolean): void;
+  /** @param isLast it is the last turn; @param isFree nothing is being answered, and a model may answer */
+  render(state: ChatState, turn: Turn, isLast: boolean, isFree: boolean): void;
+  /** Open the question for changing. */
+  edit(): void;
 }
 
 export interface TurnActions {
   answerAgain(): void;
+  goOn(): void;
+  edit(turn: Turn, text: string): void;
+  remove(turn: Turn): void;
+  costOf(turn: Turn): Promise<ReadingCost | undefined>;
   remedy(remedy: Remedy): void;
 }
 
 /** Make the view of one turn. */
-export function createTurnView(question: string, actions: TurnActions): TurnView {
+export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   // One text node that only ever grows: the model's words can become nothing but text.
   const text = document.createTextNode("");
   const answer = el("div", { class: "answer" }, text);
   const status = el("p", { class: "turn-status", "aria-live": "off" });
   const again = button("Answer again", () => actions.answerAgain());
+  const goOn = button("Continue", () => actions.goOn());
+  const copied = el("span", { class: "copied", role: "status" });
+  const copy = button("Copy", () => {
+    navigator.clipboard.writeText(turn.answer).then(
+      () => setText(copied, "Copied."),
+      () => setText(copied, "This page may not copy; select the text instead."),
+    );
+  });
+  const edit = button("Edit", () => openEditor());
+  const remove = button("Delete", () => actions.remove(turn));
+  const cost = el("p", { class: "caption turn-cost" });
   const bar = el("progress", { class: "read-bar", max: "1", "aria-label": "Reading" });
-  const figures = createFigures();
+  const figures = createTurnFigures();
   const notice = el("div", {});
+  const question = el("p", { class: "question" }, turn.text);
+  const kept = createKeptView(turn);
   const element = el(
     "article",
     { class: "turn" },
     el("h2", { class: "speaker" }, "You"),
-    el("p", { class: "question" }, question),
+    ...turn.documents.map((document) => documentChip(document)),
+    question,
     el("h2", { class: "speaker" }, "Answer"),
     answer,
     el("div", { class: "turn-foot", "aria-live": "off" }, bar, figures.element),
-    el("p", { class: "turn-row" }, status, again),
+    el("p", { class: "turn-row" }, status, goOn, again, copy, edit, remove, copied),
+    cost,
     notice,
+    kept.element,
   );
   let attempt = 0;
   let shownProblem: Problem | undefined;
 
+  function openEditor(): void {
+    const box = el("textarea", { class: "editor", "aria-label": "Edit the question", rows: "3" });
+    box.value = turn.text;
+    const done = (): void => {
+      editor.replaceWith(question);
+      edit.focus();
+    };
+    const send = (): void => {
+      const words = box.value.trim();
+      if (words === "" && turn.documents.length === 0) return;
+      done();
+      actions.edit(turn, words);
+    };
+    const said = el("span", { class: "caption" });
+    const editor = el(
+      "div",
+      { class: "question-editor" },
+      box,
+      el(
+        "p",
+        { class: "load-row" },
+        button("Send the changed question", send, { class: "primary" }),
+        button("Leave it", done),
+        said,
+      ),
+    );
+    box.addEventListener("keydown", (event) => {
+      if (event.isComposing || event.keyCode === 229) return;
+      if (event.key === "Escape") {
+        event.stopPropagation();
+        done();
+      } else if (event.key === "Enter" && !event.shiftKey) {
+        event.preventDefault();
+        send();
+      }
+    });
+    question.replaceWith(editor);
+    box.focus();
+    void actions.costOf(turn).then((reading) => {
+      if (reading !== undefined) setText(said, `Sending ${costText(reading)}.`);
+    });
+  }
+
   return {
     element,
-    render(turn, canAnswerAgain) {
+    edit: openEditor,
+    render(state, _, isLast, isFree) {
       if (attempt !== turn.attempt) text.data = "";
       attempt = turn.attempt;
       if (turn.answer.length > text.length) text.appendData(turn.answer.slice(text.length));
@@ -54,8 +122,13 @@ export function createTurnView(question: string, actions: TurnActions): TurnView
       element.toggleAttribute("data-empty", turn.answer === "");
       bar.value = (turn.figures.readTokens ?? 0) / (turn.figures.totalTokens ?? 1);
       setText(status, statusOf(turn));
-      setHidden(again, !(canAnswerAgain && isUnfinished(turn)));
+      setHidden(again, !(isLast && isFree && turn.problem === undefined));
+      setHidden(goOn, !(isLast && isFree && canGoOn(turn)) || state.model.step !== "ready");
+      setHidden(copy, open || turn.answer === "");
+      setHidden(edit, !isFree || open);
+      setHidden(remove, !isFree || open);
       figures.render(turn);
+      kept.render(state, isLast && isFree);
       if (shownProblem !== turn.problem) {
         shownProblem = turn.problem;
         notice.replaceChildren(
@@ -68,9 +141,8 @@ export function createTurnView(question: string, actions: TurnActions): TurnView
   };
 }
 
-/** Stopped, or failed without a notice that offers something better. */
-function isUnfinished({ state, problem }: Turn): boolean {
-  return state === "stopped" || (state === "failed" && problem === undefined);
+function canGoOn({ state, answer, cutAtLimit }: Turn): boolean {
+  return answer !== "" && (state === "stopped" || cutAtLimit);
 }
 
 function statusOf(turn: Turn): string {
@@ -90,41 +162,4 @@ function statusOf(turn: Turn): string {
     default:
       return turn.state satisfies never;
   }
-}
-
-/** The three groups of figures, each with its place from the start. */
-function createFigures(): { readonly element: HTMLElement; render(turn: Turn): void } {
-  const cell = (name: string, label: string): readonly [HTMLElement, HTMLElement] => {
-    const value = el("dd", { class: "figure" });
-    return [el("div", { class: `figure-cell figure-${name}` }, el("dt", {}, label), value), value];
-  };
-  const [readCell, read] = cell("read", "Read");
-  const [firstCell, first] = cell("first", "First token");
-  const [wroteCell, wrote] = cell("wrote", "Wrote");
-  return {
-    element: el("dl", { class: "figures" }, readCell, firstCell, wroteCell),
-    render({ state, figures }) {
-      setText(read, readText(figures, state === "reading"));
-      const { firstTokenMs, wroteTokens, wroteTokensPerSecond } = figures;
-      setText(first, firstTokenMs === undefined ? UNKNOWN : formatDuration(firstTokenMs));
-      setText(wrote, countAndRate(wroteTokens, wroteTokensPerSecond));
-    },
-  };
-}
-
-function readText(figures: AnswerFigures, reading: boolean): string {
-  const { readTokens, totalTokens, readTokensPerSecond, readMsLeft } = figures;
-  if (!reading || readTokens === undefined || totalTokens === undefined) {
-    return countAndRate(readTokens, readTokensPerSecond);
-  }
-  const parts = [`${formatCount(readTokens)} of ${formatTokens(totalTokens)}`];
-  if (readTokensPerSecond !== undefined) parts.push(formatTokenRate(readTokensPerSecond));
-  if (readMsLeft !== undefined) parts.push(formatTimeLeft(readMsLeft));
-  return parts.join(" · ");
-}
-
-function countAndRate(tokens: number | undefined, perSecond: number | undefined): string {
-  if (tokens === undefined) return UNKNOWN;
-  const count = formatTokens(tokens);
-  return perSecond === undefined ? count : `${count} · ${formatTokenRate(perSecond)}`;
 }

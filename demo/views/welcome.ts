@@ -1,5 +1,7 @@
 import type { ChatState } from "../chat-state.ts";
+import type { Question } from "../conversation.ts";
 import { button, el, setHidden } from "../dom.ts";
+import { SAMPLES } from "../samples.ts";
 
 const SUGGESTIONS = [
   "Why is the sky blue?",
@@ -15,7 +17,7 @@ export interface Welcome {
 
 /** @param onSuggestion puts a question into the composer; @param onBringBack undoes "New conversation" */
 export function createWelcome(
-  onSuggestion: (question: string) => void,
+  onSuggestion: (question: Question) => void,
   onBringBack: () => void,
 ): Welcome {
   const back = el(
@@ -24,21 +26,28 @@ export function createWelcome(
     "The conversation before was put aside. ",
     button("Bring it back", onBringBack),
   );
+  const offer = (label: string, question: Question, about = ""): HTMLElement =>
+    el(
+      "li",
+      {},
+      button(label, () => onSuggestion(question), { class: "suggestion" }),
+      ...(about === "" ? [] : [el("span", { class: "caption" }, ` ${about}`)]),
+    );
   const element = el(
     "section",
     { class: "card welcome" },
     el("h2", {}, "Ask a question"),
-    el("p", {}, "The whole conversation is sent with each one. For a start:"),
+    el("p", {}, "A long text shows best what the compressed cache saves:"),
+    el(
+      "ul",
+      { class: "samples" },
+      ...SAMPLES.map(({ label, question, about }) => offer(label, question, about)),
+    ),
+    el("p", {}, "Or something short, for a start:"),
     el(
       "ul",
       { class: "suggestions" },
-      ...SUGGESTIONS.map((question) =>
-        el(
-          "li",
-          {},
-          button(question, () => onSuggestion(question), { class: "suggestion" }),
-        ),
-      ),
+      ...SUGGESTIONS.map((text) => offer(text, { text, documents: [] })),
     ),
     back,
   );

@@ -39,7 +39,9 @@ export class CompressedCache implements KvCache {
   readonly #keptMass: GPUBuffer;
   #state = NOTHING_SEEN;
   /** A prefill in work: what is planned, and for how many layers it is done. */
-  #prefill: { readonly plan: CachePlan; layers: number } | undefined;
+  #prefill:
+    | { readonly plan: CachePlan; readonly newTokens: number; layers: number }
+    | undefined;
   /** Restore points in use; their rows are saved before they go. */
   readonly #points = new Set<SavedPoint>();
 
@@ -71,7 +73,8 @@ export class CompressedCache implements KvCache {
   }
 
   get fullTokens(): number {
-    return this.#state.mostTokens;
+    const { tokens, mostTokens } = this.#state;
+    return Math.max(mostTokens, tokens + (this.#prefill?.newTokens ?? 0));
   }
 
   get plan(): CachePlan | undefined {
@@ -143,7 +146,7 @@ export class CompressedCache implements KvCache {
     const run = await this.#beginCompression(newTokens, promptTokens, evict);
     const { stagedKeys: keys, stagedValues: values, stats } = run.scratch;
     const staged = { keys, values, offset: 0, stride: newTokens, rows: newTokens };
-    const progress = { plan: run.plan, layers: 0 };
+    const progress = { plan: run.plan, newTokens, layers: 0 };
     this.#prefill = progress;
     const from = newTokens - windowSize;
     return {

@@ -15,7 +15,7 @@ export function memoryReport(
   return {
     weights: now.weights,
     kv: {
-      tokens: cache.fullTokens,
+      tokens: cache.tokens,
       allocated: now.kv,
       full,
       saved: full - now.kv,

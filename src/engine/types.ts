@@ -204,10 +204,10 @@ export interface LayerMemory {
 export interface MemoryReport {
   readonly weights: number;
   readonly kv: {
-    /** Tokens seen so far: those that `full` is for. */
+    /** Tokens seen so far, without a prompt that is being read. */
     readonly tokens: number;
     readonly allocated: number;
-    /** What policy `full` would have allocated for the tokens seen so far, same dtype. */
+    /** What policy `full` would have allocated by now, same dtype: a prompt in work counts whole. */
     readonly full: number;
     readonly saved: number;
     readonly peak: number;

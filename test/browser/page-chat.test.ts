@@ -201,7 +201,7 @@ test("fits 320 pixels in every state, with the panel as a sheet", async () => {
   await turnIs(page, "stopped");
   await expectFit();
 
-  const meter = page.getByRole("button", { name: /^GPU / });
+  const meter = page.getByRole("button", { name: /^KV / });
   const panel = page.getByRole("complementary", { name: "Model and GPU memory" });
   expect(await panel.isVisible()).toBe(false);
   await meter.click();

@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type BuiltSite, openBuiltSite, openWatched, type WatchOptions } from "./site.ts";
+import {
+  type BuiltSite,
+  openBuiltSite,
+  openWatched,
+  TINY_MODEL,
+  type WatchOptions,
+} from "./site.ts";
 
 let site: BuiltSite;
 
@@ -139,5 +145,41 @@ test("a default model that isn't on the server is said, and a file can be opened
   await page.getByText("It can’t be had from here").waitFor();
   expect(await page.getByRole("button", { name: /^Load / }).isDisabled()).toBe(true);
   expect(await page.getByRole("button", { name: "Open a .gguf file" }).isEnabled()).toBe(true);
+  await watched.close();
+});
+
+test("a model loads from an address that the user gives, and nothing else is asked for there", async () => {
+  const asked: string[] = [];
+  const watched = await openWatched(site, {
+    allowOrigin: "https://models.test",
+    prepare: (page) =>
+      page.context().route("https://models.test/**", async (route) => {
+        const request = route.request();
+        asked.push(request.url());
+        const range = request.headers()["range"] ?? "";
+        const headers = { range };
+        const response = await fetch(new URL(`../${TINY_MODEL}`, `${site.url}x/`), { headers });
+        await route.fulfill({
+          status: response.status,
+          headers: {
+            "content-range": response.headers.get("content-range") ?? "",
+            "access-control-allow-origin": "*",
+            "access-control-expose-headers": "Content-Range",
+          },
+          body: Buffer.from(await response.arrayBuffer()),
+        });
+      }),
+  });
+  const { page } = watched;
+  const address = page.getByRole("textbox", { name: "Or from an address" });
+  await address.fill("http://models.test/plain.gguf");
+  await address.press("Enter");
+  expect(await address.evaluate((input: HTMLInputElement) => input.validity.valid)).toBe(false);
+  expect(asked).toEqual([]);
+  await address.fill("https://models.test/some/tiny.gguf");
+  await address.press("Enter");
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  expect(new Set(asked)).toEqual(new Set(["https://models.test/some/tiny.gguf"]));
+  expect(await page.locator("#model-name").innerText()).toBe("tiny.gguf");
   await watched.close();
 });

@@ -2,6 +2,7 @@ import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ask,
+  beforeWorker,
   type BuiltSite,
   lastAnswer,
   loadTiny,
@@ -156,7 +157,7 @@ async function crashGpu(): Promise<void> {
   await session.detach();
 }
 
-/** In the page: report the next buffers as too much, as a full GPU does. */
+/** In the worker: report the next buffers as too much, as a full GPU does. */
 function runOutOfMemory(): void {
   const { createBuffer } = GPUDevice.prototype;
   GPUDevice.prototype.createBuffer = function (descriptor) {
@@ -171,7 +172,7 @@ test.each<[string, (page: Page) => Promise<void>, string]>([
   [
     "while loading",
     async (page) => {
-      await page.evaluate(runOutOfMemory);
+      await beforeWorker(page, runOutOfMemory);
       await page.setInputFiles("#file", tinyModelPath);
     },
     "The GPU has no room for this model",
@@ -180,7 +181,7 @@ test.each<[string, (page: Page) => Promise<void>, string]>([
     "while answering",
     async (page) => {
       await loadTiny(page);
-      await page.evaluate(runOutOfMemory);
+      await page.workers()[0]?.evaluate(runOutOfMemory);
       await ask(page, "The terraces rise. ".repeat(120));
     },
     "The GPU ran out of memory",

@@ -82,6 +82,8 @@ export interface WatchOptions extends BrowserContextOptions {
   readonly url?: string;
   /** Called before the page is opened. */
   readonly prepare?: (page: Page) => Promise<unknown>;
+  /** An origin that the user chooses to load from. */
+  readonly allowOrigin?: string;
   /** Logged errors that belong to the case (a file that isn't there, say). */
   readonly expectedLog?: RegExp;
 }
@@ -91,7 +93,7 @@ export async function openWatched(
   site: BuiltSite,
   options: WatchOptions = {},
 ): Promise<WatchedPage> {
-  const { init, url = site.url, prepare, expectedLog, ...contextOptions } = options;
+  const { init, url = site.url, prepare, allowOrigin, expectedLog, ...contextOptions } = options;
   const context = await site.browser.newContext({
     viewport: { width: 1280, height: 800 },
     ...contextOptions,
@@ -106,7 +108,8 @@ export async function openWatched(
     faults.push(`logged: ${message.text()}`);
   });
   context.on("request", (request) => {
-    if (new URL(request.url()).origin !== origin) faults.push(`asked for ${request.url()}`);
+    const asked = new URL(request.url()).origin;
+    if (asked !== origin && asked !== allowOrigin) faults.push(`asked for ${request.url()}`);
   });
   await page.exposeFunction("noteViolation", (what: string) => faults.push(`CSP: ${what}`));
   await page.addInitScript(() => {
@@ -115,7 +118,7 @@ export async function openWatched(
       note(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
     });
   });
-  await page.addInitScript(slowReadBacks);
+  await beforeWorker(page, slowReadBacks);
   if (init !== undefined) await page.addInitScript(init);
   await prepare?.(page);
   await page.goto(url);
@@ -128,7 +131,15 @@ export async function openWatched(
   };
 }
 
-/** In the page: the tiny model would else write its whole answer between two looks at it. */
+/** Let this run in the page's next worker, before the worker's own script. */
+export async function beforeWorker(page: Page, script: () => void): Promise<void> {
+  await page.route("**/llm.worker-*.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `(${script})();${await response.text()}` });
+  });
+}
+
+/** In the worker: the tiny model would else write its whole answer between two looks at it. */
 function slowReadBacks(): void {
   if (!("GPUBuffer" in globalThis)) return;
   const { mapAsync } = GPUBuffer.prototype;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createTurn, toMessages, type Turn } from "../../demo/conversation.ts";
 
 const turn = (question: string, answer: string, state: Turn["state"]): Turn => ({
-  ...createTurn(1, question),
+  ...createTurn(1, { text: question, documents: [] }),
   answer,
   state,
 });

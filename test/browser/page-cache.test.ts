@@ -1,0 +1,175 @@
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  ask,
+  type BuiltSite,
+  lastAnswer,
+  loadTiny,
+  openBuiltSite,
+  openWatched,
+  turnIs,
+  type WatchedPage,
+} from "./site.ts";
+
+let site: BuiltSite;
+let watched: WatchedPage;
+let page: Page;
+
+beforeAll(async () => {
+  site = await openBuiltSite();
+  watched = await openWatched(site, {
+    url: `${site.url}?budgetUnit=tokens&budget=96&beta=none`,
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  page = watched.page;
+  await loadTiny(page);
+  await page.getByLabel("Longest answer").fill("8");
+});
+
+afterAll(async () => {
+  await watched?.close();
+  await site?.close();
+});
+
+/** Rows of the pyramid's table: layer, budget, in use, allocated, full cache. */
+function pyramidRows(): Promise<number[][]> {
+  return page
+    .locator("zig-pyramid tbody tr")
+    .evaluateAll((rows) =>
+      rows.map((row) =>
+        [...row.children].slice(0, 5).map((cell) => Number(cell.textContent?.replaceAll(",", ""))),
+      ),
+    );
+}
+
+const figure = (name: string): Promise<string> => page.locator(`zig-meter .${name} dd`).innerText();
+
+test("settings of the address are taken; what isn't understood is said", async () => {
+  expect(await page.locator(".budget-field output").innerText()).toBe("96\u00a0tokens a layer");
+  expect(await page.locator(".settings-problem").innerText()).toContain("beta=none");
+});
+
+test("a sample shows the saving: the pyramid is carved while the document is read", async () => {
+  await page.getByRole("button", { name: "Find a hidden fact" }).click();
+  const chip = page.locator("#documents .chip");
+  await expect.poll(() => chip.locator("summary").innerText()).toMatch(/[\d,]+\stokens$/);
+  const tokens = Number((await chip.innerText()).replace(/[^\d]/g, ""));
+  await page.getByRole("textbox", { name: "Your question" }).press("Enter");
+  await turnIs(page, "reading");
+  // Some layers have their final room while others haven't begun.
+  await expect
+    .poll(
+      async () => {
+        const room = (await pyramidRows()).map(([, , , rows]) => rows);
+        return room.some((rows) => rows > 0) && room.some((rows) => rows === 0);
+      },
+      { interval: 20 },
+    )
+    .toBe(true);
+  await turnIs(page, "done");
+
+  // Where every layer has its budget, the mean is what was asked for; the answer adds its rows.
+  const rows = await pyramidRows();
+  const budgets = rows.map(([, budget]) => budget);
+  expect(budgets.reduce((a, b) => a + b, 0)).toBe(96 * rows.length);
+  expect(budgets).toEqual([...budgets].sort((a, b) => b - a));
+  for (const [, budget, inUse, allocated] of rows) {
+    expect(inUse - budget).toBe(7);
+    expect(allocated).toBeGreaterThanOrEqual(inUse);
+  }
+  expect(rows[0]?.[4]).toBeGreaterThan(tokens);
+
+  const [now, full] = await Promise.all([figure("allocated"), figure("full")]);
+  const kvRow = page.locator("#memory-rows tr", { hasText: "KV cache" });
+  expect(`${await kvRow.locator("td").first().innerText()}\u00a0MiB`).toBe(now);
+  expect(Number.parseFloat(full)).toBeGreaterThan(Number.parseFloat(now));
+  expect(await figure("saved")).toMatch(/^[\d.]+\sMiB \([\d.]+\s%\)$/);
+  const context = await page.locator(".kv-context").innerText();
+  expect(context).toMatch(/^[\d,]+ of 8,192\stokens of context; a layer keeps [\d,]+ to [\d,]+$/);
+  expect(await page.locator(".turn-cache").innerText()).toContain("(pyramidkv)");
+});
+
+test("the needle's verdict and the tint of the tokens come from the kept positions", async () => {
+  const verdict = page.locator(".needle-verdict");
+  await expect.poll(() => verdict.innerText()).toMatch(/[\d.]+\s% of the \(layer, head\) pairs/);
+  // A random model doesn't find it.
+  expect(await verdict.innerText()).toContain("The answer doesn’t have the fact (“green clock”).");
+  const rows = await pyramidRows();
+  const heads = 2;
+  await page.getByLabel("Layer", { exact: true }).selectOption("3");
+  const kept = (): Promise<number> =>
+    page.locator("zig-tokens").evaluate((element) => {
+      const { data } = element as unknown as { data: { tokens: { kept: number }[] } };
+      return data.tokens.reduce((sum, token) => sum + token.kept, 0);
+    });
+  await expect.poll(kept).toBe(heads * rows[3][1]);
+});
+
+test("another policy drops the cache, is in the address, and reads again", async () => {
+  await page.getByLabel("Policy").selectOption("full");
+  await expect.poll(() => page.url()).toContain("policy=full");
+  await page.getByRole("button", { name: "Answer again" }).click();
+  await turnIs(page, "reading");
+  await turnIs(page, "done");
+  await expect.poll(() => page.locator(".turn-cache").innerText()).toContain("(full)");
+  expect(await page.locator(".kv-note").innerText()).toBe("The full cache keeps every token.");
+  expect(await figure("saved")).toBe("nothing yet");
+  await page.getByLabel("Policy").selectOption("pyramidkv");
+});
+
+test("a short prompt says that nothing was evicted", async () => {
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "Hi");
+  await turnIs(page, "done");
+  await expect
+    .poll(() => page.locator(".kv-note").innerText())
+    .toBe("Nothing was evicted: the prompt is shorter than the budget.");
+});
+
+test("continue, copy, edit with its cost, delete and undo", async () => {
+  const first = await lastAnswer(page);
+  await page.getByRole("button", { name: "Copy", exact: true }).click();
+  await page.getByText("Copied.").waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(first);
+
+  await page.getByRole("button", { name: "Continue" }).click();
+  await expect.poll(async () => (await lastAnswer(page)).length).toBeGreaterThan(first.length);
+  await turnIs(page, "done");
+  expect((await lastAnswer(page)).startsWith(first)).toBe(true);
+
+  // The arrow key opens the last question; its cost is said before it is sent.
+  await page.getByRole("textbox", { name: "Your question" }).press("ArrowUp");
+  const editor = page.getByRole("textbox", { name: "Edit the question" });
+  await editor.fill("Hi there");
+  await expect
+    .poll(() => page.locator(".question-editor .caption").innerText())
+    .toMatch(/^Sending reads [\d,]+\stokens? again/);
+  await editor.press("Enter");
+  await expect.poll(() => page.locator(".question").allTextContents()).toEqual(["Hi there"]);
+  await turnIs(page, "done");
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect.poll(() => page.locator(".question").allTextContents()).toEqual(["Hi"]);
+
+  await page.getByRole("button", { name: "Delete" }).click();
+  await expect.poll(() => page.locator(".turn").count()).toBe(0);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect.poll(() => page.locator(".turn").count()).toBe(1);
+});
+
+test("a long paste becomes a document; one that is too long can be cut to fit", async () => {
+  await page.evaluate(() => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", "The terraces rise. ".repeat(5500));
+    const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+    document.querySelector("#question")?.dispatchEvent(event);
+  });
+  const chip = page.locator("#documents .chip summary");
+  await expect.poll(() => chip.innerText()).toMatch(/^Pasted text [\d,]+\stokens$/);
+  expect(await page.getByRole("textbox", { name: "Your question" }).inputValue()).toBe("");
+  await ask(page, "What rises?");
+  const cut = page.getByRole("button", { name: "Cut the document to fit" });
+  await cut.click();
+  await turnIs(page, "reading");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+});
