@@ -39,9 +39,7 @@ export class CompressedCache implements KvCache {
   readonly #keptMass: GPUBuffer;
   #state = NOTHING_SEEN;
   /** A prefill in work: what is planned, and for how many layers it is done. */
-  #prefill:
-    | { readonly plan: CachePlan; readonly newTokens: number; layers: number }
-    | undefined;
+  #prefill: { readonly plan: CachePlan; readonly newTokens: number; layers: number } | undefined;
   /** Restore points in use; their rows are saved before they go. */
   readonly #points = new Set<SavedPoint>();
 

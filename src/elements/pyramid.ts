@@ -37,7 +37,7 @@ svg { height: 100%; }
 .budget { stroke: var(--_ink); }
 .cursor { fill: none; stroke: var(--_ink); }
 .full, .working, .budget, .cursor { vector-effect: non-scaling-stroke; stroke-width: 1px; }
-.readout { min-height: 2.8em; padding-top: 4px; }
+.readout { min-height: calc(2.8em + 4px); padding-top: 4px; }
 @media (prefers-reduced-motion: no-preference) {
   .room, .kept, .added { transition: x 240ms ease-out, width 240ms ease-out; }
 }

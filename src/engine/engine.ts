@@ -8,7 +8,7 @@ import {
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace } from "../profile/trace.ts";
-import { tokenTexts } from "../text/detokenizer.ts";
+import { spellTokens } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
 import { Conversation } from "./conversation.ts";
@@ -101,7 +101,7 @@ export class LocalEngine implements Engine {
     const { tokenIds, tokens } = this.#conversation.find(promptTokens(this.#tokenizer, prompt));
     return {
       tokenIds: [...tokenIds],
-      texts: tokenTexts(this.#tokenizer, tokenIds),
+      texts: spellTokens(this.#tokenizer, tokenIds),
       cachedTokens: tokens,
     };
   }

@@ -26,7 +26,7 @@ export class StreamingDetokenizer {
 }
 
 /** The text of each token, for showing them one by one; an incomplete character at the end is left out. */
-export function tokenTexts(
+export function spellTokens(
   tokenizer: Pick<Tokenizer, "tokenBytes" | "isControl" | "spelling">,
   tokenIds: Iterable<number>,
 ): string[] {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { StreamingDetokenizer, tokenTexts } from "../../src/text/detokenizer.ts";
+import { StreamingDetokenizer, spellTokens } from "../../src/text/detokenizer.ts";
 
 /** A tokenizer whose tokens are the given bytes. */
 function detokenizer(tokens: readonly Uint8Array[]): StreamingDetokenizer {
@@ -59,5 +59,5 @@ test("tokens one by one: a split character comes with its last token, control to
     isControl: (id: number) => id === 3,
     spelling: () => "<|end|>",
   };
-  expect(tokenTexts(tokenizer, [0, 1, 2, 3, 0])).toEqual(["a", "", "é", "<|end|>", "a"]);
+  expect(spellTokens(tokenizer, [0, 1, 2, 3, 0])).toEqual(["a", "", "é", "<|end|>", "a"]);
 });
