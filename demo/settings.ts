@@ -26,8 +26,9 @@ export interface Settings {
 
 export const DEFAULT_SETTINGS: Settings = {
   policy: "pyramidkv",
-  budgetUnit: "percent",
-  budget: 25,
+  // In tokens, so that short conversations stay whole: a share of a few tokens would spoil them.
+  budgetUnit: "tokens",
+  budget: 128,
   windowSize: 8,
   beta: 20,
   kvDtype: "f16",

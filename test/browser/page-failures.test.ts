@@ -142,6 +142,9 @@ test("a lost device keeps the conversation; loading again goes on", async () => 
   expect((await lastAnswer(page)).startsWith(before)).toBe(true);
 
   await notice.getByRole("button", { name: "Load the model again" }).click();
+  const steps = page.getByRole("heading", { name: /^Loading / });
+  await steps.waitFor();
+  await steps.waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Answer again" }).click();
   await turnIs(page, "writing");
   await page.keyboard.press("Escape");

@@ -70,7 +70,7 @@ test.each([
   "policy=pyramid",
   "policy=constructor",
   "budget=-1",
-  "budget=101",
+  "budget=100000",
   "budget=many",
   "windowSize=2.5",
   "temperature=Infinity",
