@@ -8,4 +8,6 @@ export * from "./profile/parse.ts";
 export * from "./profile/replay.ts";
 export * from "./profile/models.ts";
 export * from "./profile/plan.ts";
-export { POLICIES, type PolicyOption } from "./cache/policy.ts";
+export type { Budget, BudgetInput } from "./cache/budget.ts";
+export type { ResolvedCacheOptions } from "./cache/options.ts";
+export { type CachePolicy, POLICIES, type PolicyOption, type Scorer } from "./cache/policy.ts";

@@ -35,6 +35,7 @@ export interface DownloadProgress {
 
 /** How a file is fetched into a store. */
 export interface DownloadOptions extends HttpOptions {
+  /** Called as bytes come, and when the copy is whole. */
   readonly onProgress?: (progress: DownloadProgress) => void;
   /** Requests at a time (4). */
   readonly parallel?: number;

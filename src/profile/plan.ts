@@ -27,6 +27,7 @@ const TYPES: Readonly<Record<WeightFormat, { layers: TensorType; embedding: Tens
   f16: { layers: "F16", embedding: "F16" },
 };
 
+/** A model, a context and a cache whose memory is to be planned. */
 export interface PlanRequest {
   readonly model: ModelShape;
   readonly weights: WeightFormat;

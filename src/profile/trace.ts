@@ -26,6 +26,7 @@ export type TraceEvent =
 /** What the engine did. Times are the host's, which submits up to three chunks ahead of the GPU. */
 export type PhaseName = "load" | "prefill" | "compress" | "decode";
 
+/** A stretch of the engine's work. */
 export interface TracePhase {
   readonly name: PhaseName;
   readonly layer?: number;
@@ -156,6 +157,7 @@ export const CATEGORIES = [
   "uniforms",
 ] as const;
 
+/** What bytes of the GPU hold, as the charts part them. */
 export type Category = (typeof CATEGORIES)[number];
 
 /** What the categories are called on pages. */
