@@ -1,4 +1,4 @@
-import { readFile, rm } from "node:fs/promises";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type InlineConfig, type Plugin } from "vite";
@@ -52,10 +52,10 @@ export function packageSettings(
 
 /**
  * Build what the package has: entries whose dependencies the app's bundler resolves, one file for
- * pages without a bundler, and the types.
- * @param folder where to; what was there is removed
+ * pages without a bundler, the types, and the command. What was in the folders is removed.
  */
-export async function buildPackage(folder: string): Promise<void> {
+async function buildPackage(): Promise<void> {
+  const folder = join(TOP, "dist/package");
   await rm(folder, { recursive: true, force: true });
   const { dependencies, exports } = await readManifest();
   const names = entryNames(exports);
@@ -63,7 +63,34 @@ export async function buildPackage(folder: string): Promise<void> {
   const entries = Object.fromEntries(names.map((name) => [name, source(name)]));
   await build(packageSettings(folder, entries, Object.keys(dependencies)));
   await build(packageSettings(folder, { standalone: source("index") }, []));
+  await buildCommand(join(TOP, "dist/cli"));
   buildTypes(TOP, names.map(source), join(folder, "types"));
+}
+
+/**
+ * Build the `ziggurat` command for Node. It lies two folders under the package's top, as its sources
+ * do: they look for what they unpack from there.
+ */
+async function buildCommand(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await build({
+    configFile: false,
+    root: TOP,
+    publicDir: false,
+    logLevel: "warn",
+    plugins: [barerShaders()],
+    build: {
+      ssr: true,
+      target: "node20",
+      outDir: folder,
+      rolldownOptions: {
+        input: { ziggurat: join(TOP, "src/cli/bin.mjs") },
+        output: { entryFileNames: "[name].js", chunkFileNames: "[name].js" },
+      },
+    },
+  });
+  // Run by path, in a process of its own.
+  await copyFile(join(TOP, "src/cli/probe-adapter.mjs"), join(folder, "probe-adapter.mjs"));
 }
 
 interface Manifest {
@@ -82,11 +109,9 @@ function entryNames(exports: Manifest["exports"]): string[] {
     .filter((name) => !["standalone", "package.json"].includes(name));
 }
 
-/** `npm run build:package [-- FOLDER]`: builds into dist/package. */
-export async function main([
-  folder = join(TOP, "dist/package"),
-]: readonly string[]): Promise<number> {
-  await buildPackage(folder);
-  process.stderr.write(`The package is in ${folder}.\n`);
+/** `npm run build:package`: builds into dist. */
+export async function main(): Promise<number> {
+  await buildPackage();
+  process.stderr.write("The package is in dist/package, its command in dist/cli.\n");
   return 0;
 }

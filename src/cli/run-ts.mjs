@@ -4,6 +4,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
+import { runMain } from "./run-main.mjs";
 
 export async function runTypeScript(file, argv) {
   const server = await createServer({
@@ -14,14 +15,8 @@ export async function runTypeScript(file, argv) {
     server: { middlewareMode: true, hmr: false, ws: false, watch: null },
     optimizeDeps: { noDiscovery: true, include: [] },
   });
-  // A reader that goes away (`| head`) ends the program as it ends any other.
-  process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 141 : 1));
   const { main } = await server.ssrLoadModule(file);
-  const exitCode = await main(argv);
-  await Promise.all(
-    [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write("", done))),
-  );
-  process.exit(exitCode);
+  await runMain(main, argv);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

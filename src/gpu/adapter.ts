@@ -37,6 +37,7 @@ export async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
   try {
     adapter = await entry.requestAdapter({ powerPreference: "high-performance" });
   } catch (cause) {
+    if (cause instanceof WebGpuUnavailableError) throw cause; // it knows better
     throw new WebGpuUnavailableError("no-adapter", advice, { cause });
   }
   if (adapter === null) throw new WebGpuUnavailableError("no-adapter", advice);

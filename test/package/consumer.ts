@@ -31,6 +31,8 @@ export interface Consumer {
   readonly packed: string;
   /** Files in the tarball. */
   readonly files: readonly string[];
+  /** Put a package of this checkout into the project's `node_modules`. */
+  install(name: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,9 +51,9 @@ export async function makeConsumer(): Promise<Consumer> {
   const tarball = join(folder, filename);
   await run("tar", ["-xzf", tarball, "--strip-components=1", "-C", packed]);
   // What the package depends on, and what its users have for TypeScript before version 6.
-  for (const name of ["@huggingface", "@webgpu", "eventsource-parser"]) {
-    await symlink(join(TOP, "node_modules", name), join(modules, name));
-  }
+  const install = (name: string): Promise<void> =>
+    symlink(join(TOP, "node_modules", name), join(modules, name));
+  for (const name of ["@huggingface", "@webgpu", "eventsource-parser"]) await install(name);
   for (const name of ["app", "plain", "types"]) {
     await cp(join(TOP, "test/package", name), join(folder, name), { recursive: true });
   }
@@ -60,6 +62,7 @@ export async function makeConsumer(): Promise<Consumer> {
     tarball,
     packed,
     files: files.map(({ path }) => path),
+    install,
     close: () => rm(folder, { recursive: true }),
   };
 }
