@@ -72,7 +72,7 @@ describe("a file that is no good", () => {
       "with heads that don't fit together",
       () => patchUint(tinyFile("tiny-flow"), key("attention.head_count_kv"), 3),
       "ModelFormatError",
-      "head_count_kv",
+      "numKvHeads",
     ],
     [
       "with a head size that no kernel takes",
