@@ -55,8 +55,9 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
     expectOneSentence(await generate("none.gguf"), 1, /none\.gguf: there is no such file; check/);
   });
 
-  test("a folder as model", async () => {
-    expectOneSentence(await generate(folder.path), 1, /is no file; name a model file/);
+  test("a folder that holds no model", async () => {
+    const says = /there is no config\.json; give all files of the model/;
+    expectOneSentence(await generate(folder.path), 1, says);
   });
 
   test("a text as model", async () => {
