@@ -63,7 +63,7 @@ export class ZigKernels extends ChartElement<KernelsData> {
 
   constructor() {
     super(CSS);
-    setAttributes(this.#scroll, { "aria-label": "Kernel times" });
+    setAttributes(this.#scroll, { "aria-label": "Table of kernel times" });
     this.#scroll.append(this.#table.table);
     this.root.append(this.#note, this.#waterfall, this.#scroll);
   }

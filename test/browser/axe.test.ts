@@ -1,0 +1,74 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type axe from "axe-core";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { traceToJson } from "../../src/profile.ts";
+import { sampleTrace } from "../unit/sample-trace.ts";
+import { ask, type BuiltSite, loadTiny, openBuiltSite, openWatched, turnIs } from "./site.ts";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+let site: BuiltSite;
+let folder: string;
+
+beforeAll(async () => {
+  site = await openBuiltSite();
+  folder = await mkdtemp(join(tmpdir(), "ziggurat-axe-"));
+});
+
+afterAll(async () => {
+  await site?.close();
+  await rm(folder, { recursive: true });
+});
+
+/** What axe finds wrong with the page as it stands, in both themes: rule, theme and the first element. */
+async function violations(page: Page): Promise<string[]> {
+  const found: string[] = [];
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const { violations: broken, passes } = await page.evaluate(() =>
+      (globalThis as unknown as { axe: typeof axe }).axe.run(document),
+    );
+    expect(passes.length).toBeGreaterThan(10); // it looked
+    for (const { id, nodes } of broken) {
+      found.push(
+        `${id} (${colorScheme}): ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`,
+      );
+    }
+  }
+  return found;
+}
+
+const withAxe = { prepare: (page: Page) => page.addInitScript({ path: AXE }) };
+
+test("axe finds nothing on the chat page: model on offer, answered, settings", async () => {
+  const watched = await openWatched(site, withAxe);
+  const { page } = watched;
+  await page.getByRole("heading", { name: "No GPU in use: this will be slow" }).waitFor();
+  expect(await violations(page)).toEqual([]);
+  await loadTiny(page);
+  await page.getByLabel("Longest answer").fill("4");
+  await ask(page, "Hello");
+  await turnIs(page, "done");
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Settings" }).click();
+  expect(await violations(page)).toEqual([]);
+  await watched.close();
+});
+
+test("axe finds nothing on the memory page: empty, and with a run", async () => {
+  const url = new URL("memory.html", site.url).href;
+  const watched = await openWatched(site, { ...withAxe, url });
+  const { page } = watched;
+  await page.getByRole("button", { name: "Open an exported run" }).waitFor();
+  expect(await violations(page)).toEqual([]);
+  const file = join(folder, "run.json");
+  await writeFile(file, traceToJson(sampleTrace()));
+  await page.setInputFiles("#run-file", file);
+  await expect.poll(() => page.locator("#status").innerText()).toContain("run.json");
+  expect(await violations(page)).toEqual([]);
+  await watched.close();
+});
