@@ -29,7 +29,8 @@ beforeAll(async () => {
     const html = `<!doctype html><head>${head}<script type="module" src="./snippet-${index}.ts"></script></head><body></body>`;
     await writeFile(join(folder, `${index}.html`), html);
   }
-  site = await openBuiltSite(relative(TOP, folder), {
+  site = await openBuiltSite({
+    root: relative(TOP, folder),
     pages: SNIPPETS.map((_, index) => `${index}.html`),
     alias: [
       { find: /^ziggurat-llm$/, replacement: `${TOP}src/index.ts` },

@@ -25,34 +25,39 @@ export interface BuiltSite {
   close(): Promise<void>;
 }
 
-/** What a site of the tests' own has that the product's has not. */
-export interface SiteOptions {
-  /** Pages to build, where it isn't `index.html` alone. */
-  readonly pages?: readonly string[];
+/** Pages of the tests' own, in a folder of theirs. */
+export interface OwnPages {
+  readonly root: string;
+  readonly pages: readonly string[];
   readonly alias?: Alias[];
 }
 
 /**
- * Build and serve the site, or pages of the tests in a folder of their own. Models aren't copied: they
+ * Build and serve the site as it is published, or pages of the tests' own. Models aren't copied: they
  * are served from where they lie.
  */
-export async function openBuiltSite(
-  root: string = "demo",
-  { pages, alias = [] }: SiteOptions = {},
-): Promise<BuiltSite> {
-  const input = pages?.map((page) => join(TOP, root, page));
+export async function openBuiltSite(own?: OwnPages): Promise<BuiltSite> {
   const folder = await mkdtemp(join(tmpdir(), "ziggurat-site-"));
-  await build({
-    configFile: join(TOP, "vite.config.ts"),
-    logLevel: "warn",
-    root: join(TOP, root),
-    resolve: { alias },
-    build: {
-      outDir: folder,
-      copyPublicDir: false,
-      ...(input === undefined ? {} : { rolldownOptions: { input } }),
-    },
-  });
+  const common = { outDir: folder, copyPublicDir: false } as const;
+  if (own === undefined) {
+    const configFile = join(TOP, "vite.config.ts");
+    await build({ configFile, logLevel: "warn", build: common });
+  } else {
+    const root = join(TOP, own.root);
+    await build({
+      configFile: false,
+      logLevel: "warn",
+      base: "./",
+      root,
+      resolve: { alias: own.alias ?? [] },
+      build: {
+        ...common,
+        target: "es2023",
+        emptyOutDir: true,
+        rolldownOptions: { input: own.pages.map((page) => join(root, page)) },
+      },
+    });
+  }
   const folders = [folder, join(TOP, "public"), join(TOP, "test/golden/data")];
   const site = await serveStatic(folders, "/some/folder/");
   const browser = await launchBrowser();

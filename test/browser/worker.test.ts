@@ -7,7 +7,7 @@ let watched: WatchedPage;
 let page: Page;
 
 beforeAll(async () => {
-  site = await openBuiltSite("test/browser/worker-page");
+  site = await openBuiltSite({ root: "test/browser/worker-page", pages: ["index.html"] });
   watched = await openWatched(site, { expectedLog: /404/ });
   page = watched.page;
 });
