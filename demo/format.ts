@@ -1,4 +1,7 @@
 /** Figures as the pages write them: binary units, one decimal, a no-break space before the unit. */
+import { formatCount, formatMiB } from "../src/elements.ts";
+
+export { formatCount, formatMiB };
 
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en-US", {
@@ -10,16 +13,6 @@ const NBSP = "\u00a0";
 
 /** What stands where a figure isn't known yet. */
 export const UNKNOWN = "–";
-
-/** `3,412` */
-export function formatCount(count: number): string {
-  return WHOLE.format(count);
-}
-
-/** Bytes as MiB with one decimal: `93.8 MiB`. */
-export function formatMiB(bytes: number): string {
-  return `${formatMiBNumber(bytes)}${NBSP}MiB`;
-}
 
 /** Bytes as MiB without the unit, for columns whose heading says it. */
 export function formatMiBNumber(bytes: number): string {

@@ -61,7 +61,7 @@ function load(source: URL | File): Promise<void> {
     await engine?.destroy();
     engine = undefined;
     setHidden(progress, false);
-    const worker = new Worker(new URL("./engine.worker.ts", import.meta.url), { type: "module" });
+    const worker = new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" });
     const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
     engine = await createWorkerEngine(worker, source, {
       signal,
