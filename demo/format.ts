@@ -1,7 +1,7 @@
 /** Figures as the pages write them: binary units, one decimal, a no-break space before the unit. */
-import { formatCount, formatMiB } from "../src/elements.ts";
+import { formatCount, formatMiB, formatShare } from "../src/elements.ts";
 
-export { formatCount, formatMiB };
+export { formatCount, formatMiB, formatShare };
 
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en-US", {

@@ -2,7 +2,8 @@ import type { MemoryReport } from "../../src/index.ts";
 import { ZigMeter, ZigPyramid } from "../../src/elements.ts";
 import type { ChatState } from "../chat-state.ts";
 import { byId, el, setText } from "../dom.ts";
-import { formatCount, formatMiB, formatTokens, UNKNOWN } from "../format.ts";
+import { formatCount, formatMiB, formatShare, formatTokens, UNKNOWN } from "../format.ts";
+import { layersRead, type LayersRead, workingLayer } from "../layers-read.ts";
 
 /** The KV cache against a full one, and its pyramid: figures of the ledger. */
 export interface KvPanel {
@@ -26,11 +27,16 @@ export function connectKvPanel(): KvPanel {
   return {
     render(state, memory) {
       const kv = memory === undefined ? undefined : withReading(state, memory.kv);
+      const working = kv === undefined ? undefined : layerInWork(state, kv);
+      const read =
+        kv === undefined || working === undefined ? undefined : layersRead(kv.layers, working);
       meter.data =
         kv === undefined || kv.tokens === 0
           ? undefined
-          : { allocated: kv.allocated, full: kv.full, peak: kv.peak };
-      const working = kv === undefined ? undefined : workingLayer(state, kv);
+          : {
+              ...{ allocated: kv.allocated, full: kv.full, peak: kv.peak },
+              ...(read === undefined ? {} : { read }),
+            };
       pyramid.data =
         kv === undefined
           ? undefined
@@ -39,12 +45,12 @@ export function connectKvPanel(): KvPanel {
               layers: kv.layers,
               ...(working === undefined ? {} : { workingLayer: working }),
             };
-      setText(note, noteOf(state, kv, working));
+      setText(note, noteOf(state, kv, read));
       setText(context, contextOf(state, kv));
       const known = kv !== undefined && kv.tokens > 0;
       setText(line.now, known ? formatMiB(kv.allocated) : UNKNOWN);
       setText(line.full, known ? formatMiB(kv.full) : UNKNOWN);
-      setText(line.saved, known ? percentText(kv) : UNKNOWN);
+      setText(line.saved, known ? percentText(kv, read) : UNKNOWN);
     },
   };
 }
@@ -56,24 +62,28 @@ function withReading({ turns }: ChatState, kv: MemoryReport["kv"]): MemoryReport
   return { ...kv, tokens: kv.tokens + reading };
 }
 
-/** The layer that the prompt is being read in, where it is read in one go. */
-function workingLayer({ turns }: ChatState, kv: MemoryReport["kv"]): number | undefined {
+function layerInWork({ turns }: ChatState, kv: MemoryReport["kv"]): number | undefined {
   const turn = turns.at(-1);
-  const { readTokens = 0, totalTokens = 0 } = turn?.figures ?? {};
-  if (turn?.state !== "reading" || totalTokens === 0 || readTokens >= totalTokens) return undefined;
-  return Math.floor((readTokens / totalTokens) * kv.layers.length);
+  return turn?.state === "reading" ? workingLayer(turn.figures, kv.layers.length) : undefined;
 }
 
 /** What the policy has done, in words. */
 function noteOf(
   { turns, settings }: ChatState,
   kv: MemoryReport["kv"] | undefined,
-  working: number | undefined,
+  read: LayersRead | undefined,
 ): string {
   if (kv === undefined || kv.tokens === 0) {
     return "Each terrace will be a layer, as wide as the tokens that it keeps.";
   }
-  if (working !== undefined) return `Layer ${working} of ${kv.layers.length} is being read.`;
+  if (read !== undefined) {
+    const { count, bytes, fullBytes } = read;
+    const soFar =
+      count === 0
+        ? ""
+        : ` Those before it have ${formatMiB(bytes)}, ${formatMiB(fullBytes)} in a full cache.`;
+    return `Layer ${count} of ${kv.layers.length} is being read.${soFar}`;
+  }
   const turn = turns.findLast(({ cache }) => cache !== undefined);
   if (settings.policy === "full") return "The full cache keeps every token.";
   if (turn?.cache?.report.evicted === false) {
@@ -95,7 +105,8 @@ function contextOf({ model }: ChatState, kv: MemoryReport["kv"] | undefined): st
   return `${used}; a layer keeps ${kept}`;
 }
 
-function percentText({ allocated, full }: MemoryReport["kv"]): string {
-  const saved = full - allocated;
-  return saved > 0 ? `${((100 * saved) / full).toFixed(1)}\u00a0%` : "0\u00a0%";
+function percentText({ allocated, full }: MemoryReport["kv"], read?: LayersRead): string {
+  const [bytes, fullBytes] = read === undefined ? [allocated, full] : [read.bytes, read.fullBytes];
+  const share = formatShare(Math.max(fullBytes - bytes, 0) / Math.max(fullBytes, 1));
+  return read === undefined ? share : `${share} so far`;
 }

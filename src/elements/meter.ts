@@ -9,6 +9,8 @@ export interface MeterData {
   readonly full: number;
   /** Most bytes so far. */
   readonly peak: number;
+  /** While a prompt is read: the layers that have it, and a full cache in as many. */
+  readonly read?: { readonly bytes: number; readonly fullBytes: number };
 }
 
 const CSS = `
@@ -80,19 +82,21 @@ export class ZigMeter extends ChartElement<MeterData> {
   }
 }
 
-function figures({
-  allocated,
-  full,
-  peak,
-}: MeterData): Record<(typeof FIGURES)[number][0], string> {
-  const saved = full - allocated;
-  const text = saved > 0 ? `${formatMiB(saved)} (${formatShare(saved / full)})` : "nothing yet";
+function figures(data: MeterData): Record<(typeof FIGURES)[number][0], string> {
+  const { allocated, full, peak, read } = data;
   return {
     allocated: formatMiB(allocated),
     full: formatMiB(full),
-    saved: text,
+    // Layers that have no room yet are no saving.
+    saved:
+      read === undefined ? saved(allocated, full) : saved(read.bytes, read.fullBytes, "so far"),
     peak: formatMiB(peak),
   };
+}
+
+function saved(bytes: number, full: number, when: string = ""): string {
+  if (bytes >= full) return "nothing yet";
+  return `${formatMiB(full - bytes)} (${formatShare(1 - bytes / full)}) ${when}`.trimEnd();
 }
 
 function describe(data: MeterData): string {

@@ -42,6 +42,30 @@ function pyramidRows(): Promise<number[][]> {
     );
 }
 
+interface MeterSeen {
+  readonly text: string;
+  readonly full: number;
+  readonly read: { readonly bytes: number; readonly fullBytes: number };
+}
+
+/** Looks at the meter in every frame until a layer is read but not all are; gives what it saw first. */
+async function watchMeter(): Promise<() => Promise<MeterSeen>> {
+  const watch = await page.evaluateHandle(() => {
+    const meter = document.querySelector("zig-meter");
+    const seen = (async () => {
+      for (;;) {
+        const data = meter?.data;
+        await new Promise(requestAnimationFrame);
+        if (data?.read === undefined || data.read.bytes === 0 || meter?.data !== data) continue;
+        const text = meter.shadowRoot?.querySelector(".saved dd")?.textContent ?? "";
+        return { text, full: data.full, read: data.read };
+      }
+    })();
+    return { seen };
+  });
+  return () => watch.evaluate(({ seen }) => seen);
+}
+
 const figure = (name: string): Promise<string> => page.locator(`zig-meter .${name} dd`).innerText();
 
 test("settings of the address are taken; what isn't understood is said", async () => {
@@ -54,6 +78,7 @@ test("a sample shows the saving: the pyramid is carved while the document is rea
   const chip = page.locator("#documents .chip");
   await expect.poll(() => chip.locator("summary").innerText()).toMatch(/[\d,]+\stokens$/);
   const tokens = Number((await chip.innerText()).replace(/[^\d]/g, ""));
+  const meterWhileReading = await watchMeter();
   await page.getByRole("textbox", { name: "Your question" }).press("Enter");
   await turnIs(page, "reading");
   // Some layers have their final room while others haven't begun.
@@ -67,6 +92,11 @@ test("a sample shows the saving: the pyramid is carved while the document is rea
     )
     .toBe(true);
   await turnIs(page, "done");
+  // Saved so far: by the layers that are read, against as many of a full cache.
+  const { text, read, full: fullWhileReading } = await meterWhileReading();
+  expect(read.bytes).toBeLessThan(read.fullBytes);
+  expect(read.fullBytes).toBeLessThan(fullWhileReading);
+  expect(text).toContain(`(${(100 * (1 - read.bytes / read.fullBytes)).toFixed(1)}\u00a0%) so far`);
 
   // Where every layer has its budget, the mean is what was asked for; the answer adds its rows.
   const rows = await pyramidRows();
