@@ -1,5 +1,6 @@
 import { readBack } from "../cache/read-back.ts";
 import type { DispatchList, Recorder } from "../gpu/recorder.ts";
+import { decodeDispatches, logitsWidth } from "../model/activation-sizes.ts";
 import { recordLayer, recordLogits } from "../model/forward.ts";
 import { seenBitmap } from "../sampling/seen.ts";
 import type { ResolvedSampling } from "../sampling/options.ts";
@@ -9,10 +10,6 @@ import { createActivations, createRecorder, type Runtime, writeState } from "./r
 
 /** Most ids that can end an answer. */
 const MAX_STOP_IDS = 255;
-
-/** Dispatches that a decode step has beside those of its layers. */
-const EXTRA_DISPATCHES = 64;
-const MAX_LAYER_DISPATCHES = 16;
 
 /**
  * The decode step, recorded once and replayed: embedding, all layers, logits, sampling. Token,
@@ -31,7 +28,6 @@ export class Decoder {
 
   constructor(runtime: Runtime) {
     const { gpu, config } = runtime;
-    const dispatches = config.numLayers * MAX_LAYER_DISPATCHES + EXTRA_DISPATCHES;
     const create = (label: string, words: number): GPUBuffer =>
       gpu.buffers.create({
         label,
@@ -40,10 +36,10 @@ export class Decoder {
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
       });
     this.#runtime = runtime;
-    this.#recorder = createRecorder(runtime, dispatches, "decode");
+    this.#recorder = createRecorder(runtime, decodeDispatches(config.numLayers), "decode");
     this.#activations = createActivations(gpu, config, 1, 1, "decode");
-    this.#logits = create("logits", Math.ceil(config.vocabSize / 4) * 4);
-    this.#promptLogits = create("prompt logits", Math.ceil(config.vocabSize / 4) * 4);
+    this.#logits = create("logits", logitsWidth(config.vocabSize));
+    this.#promptLogits = create("prompt logits", logitsWidth(config.vocabSize));
     this.#ring = create("token ring", TOKEN_RING_SLOTS);
     this.#stopIds = create("stop token ids", 1 + MAX_STOP_IDS);
     this.#seen = create("seen tokens", Math.ceil(config.vocabSize / 32));

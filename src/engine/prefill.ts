@@ -1,13 +1,10 @@
 import type { CachePrefill } from "../cache/kv-cache.ts";
 import type { DispatchList, Recorder } from "../gpu/recorder.ts";
-import { CHUNK_TOKENS } from "../model/activation-sizes.ts";
+import { CHUNK_TOKENS, PREFILL_DISPATCHES } from "../model/activation-sizes.ts";
 import { type Activations, recordLayer, type TokenRange } from "../model/forward.ts";
 import { cacheSample } from "./memory.ts";
 import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
 import type { PrefillProgress } from "./types.ts";
-
-/** Dispatches of one submit: one layer over one chunk, or what `finish` adds. */
-const SUBMIT_DISPATCHES = 256;
 
 /** Submits in flight: the GPU never runs dry, and an abort is felt soon. */
 const SUBMITS_IN_FLIGHT = 3;
@@ -81,7 +78,7 @@ function allocateWork(runtime: Runtime, total: number): Promise<Work> {
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
     });
     const activations = createActivations(gpu, config, total, chunk, "prefill");
-    const recorder = createRecorder(runtime, SUBMIT_DISPATCHES, "prefill");
+    const recorder = createRecorder(runtime, PREFILL_DISPATCHES, "prefill");
     const destroy = (): void => {
       recorder.destroy();
       activations.destroy();

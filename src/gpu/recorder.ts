@@ -29,7 +29,7 @@ interface Command {
 }
 
 /** Bytes between two Params in the uniform buffer: the alignment that every device accepts. */
-const SLOT_BYTES = 256;
+export const SLOT_BYTES = 256;
 
 /**
  * Records dispatches, then submits them in one compute pass. All Params of a submit lie in one

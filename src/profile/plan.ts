@@ -4,7 +4,13 @@ import { planCache } from "../cache/scheduler.ts";
 import { planarLayout } from "../formats/planar.ts";
 import { groupedBytes } from "../formats/row-groups.ts";
 import type { TensorType } from "../formats/tensor-types.ts";
-import { type ActivationShape, prefillActivationBytes } from "../model/activation-sizes.ts";
+import { SLOT_BYTES } from "../gpu/recorder.ts";
+import {
+  type ActivationShape,
+  decodeBytes,
+  PREFILL_DISPATCHES,
+  prefillActivationBytes,
+} from "../model/activation-sizes.ts";
 
 /** What a plan has to know of a model. */
 export interface ModelShape extends ActivationShape {
@@ -13,9 +19,9 @@ export interface ModelShape extends ActivationShape {
   readonly vocabSize: number;
   readonly contextLength: number;
   /** The embedding serves as the lm head too. */
-  readonly tiesEmbedding: boolean;
+  readonly tiesEmbedding?: boolean;
   /** The Q, K and V projections add a bias. */
-  readonly qkvBias: boolean;
+  readonly qkvBias?: boolean;
 }
 
 /** How the weights are quantised: the types of the layers' matrices and of the embedding. */
@@ -30,7 +36,8 @@ const TYPES: Readonly<Record<WeightFormat, { layers: TensorType; embedding: Tens
 /** A model, a context and a cache whose memory is to be planned. */
 export interface PlanRequest {
   readonly model: ModelShape;
-  readonly weights: WeightFormat;
+  /** How they are quantised, or the bytes that a loaded model has. */
+  readonly weights: WeightFormat | number;
   /** Tokens of the prompt. */
   readonly tokens: number;
   readonly cache: CacheOptions;
@@ -60,7 +67,11 @@ export interface MemoryPlan {
   readonly evicts: boolean;
   /** Hidden states and what else a prefill has in work, while it runs. */
   readonly activations: number;
-  /** Weights, the cache's peak and activations: what has to fit. */
+  /** Logits, one row of activations and Params: held as long as the model is loaded. */
+  readonly decode: { readonly activations: number; readonly uniforms: number };
+  /** Weights, the cache and what decoding holds: after the prompt was read. */
+  readonly total: number;
+  /** Everything at the highest point while the prompt is read: what has to fit. */
   readonly peak: number;
   /** The same with a full cache. */
   readonly fullPeak: number;
@@ -96,15 +107,20 @@ export function planMemory({ model, weights, tokens, cache }: PlanRequest): Memo
       fullBytes,
     };
   });
-  const weightsOf = weightBytes(model, weights);
+  const weightsOf = typeof weights === "number" ? weights : weightBytes(model, weights);
   const activations = prefillActivationBytes(model, tokens);
+  const decode = decodeBytes(model);
+  const held = weightsOf + decode.activations + decode.uniforms;
+  const reading = activations + PREFILL_DISPATCHES * SLOT_BYTES;
   return {
     weights: weightsOf,
     kv: plan.bytes,
     evicts: plan.evicts,
     activations,
-    peak: weightsOf + plan.bytes.peak + activations,
-    fullPeak: weightsOf + plan.bytes.full + activations,
+    decode,
+    total: held + plan.bytes.final,
+    peak: held + plan.bytes.peak + reading,
+    fullPeak: held + plan.bytes.full + reading,
     layers,
   };
 }

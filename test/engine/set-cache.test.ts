@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { type CacheOptions, type Engine, InvalidOptionError } from "../../src/index.ts";
+import { planMemory } from "../../src/profile.ts";
 import { openTiny } from "./tiny-models.ts";
 
 const PROMPT = "The keeper of the weir wrote down the height of the water every morning. ".repeat(
@@ -50,4 +51,20 @@ test("a call that runs is not disturbed", async () => {
   await expect(engine.generate(PROMPT).result).rejects.toThrow(/second call/);
   await switching;
   expect(engine.memory().kv.layers[0]?.capacity).toBe(0);
+});
+
+test.each([
+  {},
+  { policy: "pyramidkv", budget: 96 },
+  { policy: "ada-kv", budget: "120KB" },
+] as const)("a plan foretells what the ledger says after a prompt: %j", async (cache) => {
+  await engine.setCache(cache);
+  const { weights } = engine.memory();
+  const { usage } = await engine.generate(PROMPT, { maxTokens: 4 }).result;
+  const tokens = usage.promptTokens;
+  const plan = planMemory({ model: engine.config, weights, tokens, cache });
+  const { kv, total, peak } = engine.memory();
+  expect([kv.allocated, kv.peak]).toEqual([plan.kv.final, plan.kv.peak]);
+  expect(Math.abs(plan.total / total - 1)).toBeLessThan(0.02);
+  expect(Math.abs(plan.peak / peak - 1)).toBeLessThan(0.02);
 });
