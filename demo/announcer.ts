@@ -8,8 +8,9 @@ export function connectAnnouncer(): { render(state: ChatState): void } {
   return { render: (state) => setText(place, announcementOf(state)) };
 }
 
-function announcementOf({ model, turns }: ChatState): string {
+function announcementOf({ model, turns, comparison }: ChatState): string {
   if (model.step === "loading") return `Loading ${model.choice.name}.`;
+  if (comparison?.state === "running") return "Comparing with the full cache.";
   const turn = turns.at(-1);
   if (turn === undefined) return model.step === "ready" ? "The model is ready." : "";
   switch (turn.state) {

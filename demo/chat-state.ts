@@ -1,4 +1,6 @@
 import type { Engine, LoadProgress } from "../src/index.ts";
+import type { AnswerFigures } from "./answer-figures.ts";
+import type { Comparison } from "./comparison.ts";
 import { isAnswering, type Turn } from "./conversation.ts";
 import type { DeviceCheck } from "./device-check.ts";
 import type { Problem } from "./problem.ts";
@@ -50,6 +52,8 @@ export interface ChatState {
   putAside: Turn[];
   /** What the last change took away, to undo it. */
   undo: Undo | undefined;
+  /** The last answer beside that of a full cache, where it was asked for. */
+  comparison: Comparison | undefined;
   settings: Settings;
   /** Why the engine refused the cache that was asked for. */
   settingsProblem: string | undefined;
@@ -59,4 +63,20 @@ export interface ChatState {
 export function openTurn(state: Pick<ChatState, "turns">): Turn | undefined {
   const last = state.turns.at(-1);
   return last !== undefined && (isAnswering(last) || last.state === "waiting") ? last : undefined;
+}
+
+/** Whether the engine answers, or will as soon as it is there: until then nothing else is begun. */
+export function isBusy(state: Pick<ChatState, "turns" | "comparison">): boolean {
+  return openTurn(state) !== undefined || state.comparison?.state === "running";
+}
+
+/** Figures of the prompt that is being read now, if one is. */
+export function readingNow({
+  turns,
+  comparison,
+}: Pick<ChatState, "turns" | "comparison">): AnswerFigures | undefined {
+  const turn = turns.at(-1);
+  if (turn?.state === "reading") return turn.figures;
+  if (comparison?.state !== "running") return undefined;
+  return comparison.sides.find(({ state }) => state === "reading")?.figures;
 }

@@ -1,9 +1,11 @@
 import { openUrlSource } from "../src/index.ts";
 import { answerLastTurn } from "./answering.ts";
-import { type ChatState, type ModelChoice, openTurn } from "./chat-state.ts";
+import { type ChatState, isBusy, type ModelChoice, openTurn } from "./chat-state.ts";
+import { compareAnswers, createComparison } from "./comparison.ts";
 import { createTurn, type Question, type Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
+import { foretellQuestion } from "./forecast.ts";
 import { createModelSlot } from "./model-slot.ts";
 import { describeLoadProblem } from "./problem.ts";
 import { previewTurn, type ReadingCost } from "./reading-cost.ts";
@@ -34,6 +36,8 @@ export interface Chat {
   stop(): void;
   /** Make the last answer again. */
   answerAgain(): void;
+  /** Answer the last question with the full cache and with the compressed one, side by side. */
+  compare(): void;
   /** Write on where the last answer ended. */
   goOn(): void;
   /** Ask a question in other words; what came after it goes. */
@@ -45,6 +49,8 @@ export interface Chat {
   costOf(turn: Turn): Promise<ReadingCost | undefined>;
   /** Tokens of a text; undefined while there is no model to say it. */
   countTokens(text: string): Promise<number | undefined>;
+  /** What sending this question would cost: tokens to read and GPU memory, in words. */
+  foretell(question: Question): Promise<string | undefined>;
   /** Cut the last question's document so that it fits, and answer. */
   cutDocument(): Promise<void>;
   /** Take the last question out of the conversation, to be sent otherwise. */
@@ -66,6 +72,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     turns: [],
     putAside: [],
     undo: undefined,
+    comparison: undefined,
     settings,
     settingsProblem: undefined,
   };
@@ -83,7 +90,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       if (openTurn(state)?.state === "waiting") answerNow(false);
     },
   });
-  const isOpen = (): boolean => openTurn(state) !== undefined;
+  const isOpen = (): boolean => isBusy(state);
 
   const chat: Chat = {
     state,
@@ -147,6 +154,8 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
 
     stop() {
       answering?.abort();
+      // One that hasn't begun yet has nothing to abort.
+      if (state.comparison?.state === "running") state.comparison.state = "stopped";
       const turn = openTurn(state);
       if (turn?.state === "waiting") turn.state = "stopped";
       onChange();
@@ -158,6 +167,25 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       turn.state = "waiting";
       onChange();
       answerOrLoad(false);
+    },
+
+    compare() {
+      const { turns, settings: now } = state;
+      const turn = turns.at(-1);
+      if (turn === undefined || isOpen() || state.model.step !== "ready") return;
+      const comparison = createComparison(turn, now);
+      const own = new AbortController();
+      answering = own;
+      update({ comparison, undo: undefined });
+      slot.use((engine) =>
+        compareAnswers(engine, comparison, {
+          turns,
+          settings: now,
+          signal: own.signal,
+          maxTokens: chat.maxTokens,
+          onChange,
+        }),
+      );
     },
 
     goOn() {
@@ -194,6 +222,11 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     async countTokens(text) {
       if (state.model.step !== "ready") return undefined;
       return (await state.model.engine.previewPrompt(text)).tokenIds.length;
+    },
+
+    async foretell(question) {
+      if (state.model.step !== "ready") return undefined;
+      return foretellQuestion(state.model.engine, state, question);
     },
 
     async cutDocument() {

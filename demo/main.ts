@@ -1,6 +1,6 @@
 import { connectAnnouncer } from "./announcer.ts";
 import { createChat } from "./chat.ts";
-import { openTurn } from "./chat-state.ts";
+import { isBusy } from "./chat-state.ts";
 import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
@@ -37,6 +37,7 @@ const stage = createStageView(byId("stage", HTMLElement), chat, {
 const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLElement), {
   answerAgain: () => chat.answerAgain(),
   goOn: () => chat.goOn(),
+  compare: () => chat.compare(),
   edit: (turn, text) => chat.edit(turn, text),
   remove: (turn) => chat.remove(turn),
   costOf: (turn) => chat.costOf(turn),
@@ -52,7 +53,7 @@ addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
   if (document.querySelector("dialog[open]") !== null) return;
   if (panel.close()) return;
-  if (openTurn(chat.state) !== undefined) chat.stop();
+  if (isBusy(chat.state)) chat.stop();
   else chat.cancelLoad();
 });
 void chat.start();

@@ -1,8 +1,9 @@
-import { openTurn } from "../chat-state.ts";
+import { isBusy } from "../chat-state.ts";
 import type { Chat } from "../chat.ts";
 import type { Question, TextDocument } from "../conversation.ts";
 import { button, byId, setHidden, setText } from "../dom.ts";
 import { documentChip } from "./document-chip.ts";
+import { connectDraftForecast } from "./draft-forecast.ts";
 
 /** A paste longer than this becomes a document. */
 const LONG_PASTE = 2500;
@@ -31,6 +32,7 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
   const undoButton = button("Undo", () => chat.undo());
   let draft: Omit<Question, "text"> = { documents: [] };
   let shownUndo: unknown;
+  const forecast = connectDraftForecast(chat, () => ({ ...draft, text: question.value.trim() }));
 
   const setDraft = (next: Omit<Question, "text">): void => {
     draft = next;
@@ -47,6 +49,7 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
         return chip;
       }),
     );
+    forecast.update();
   };
 
   const submit = (): void => {
@@ -63,6 +66,7 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
     event.preventDefault();
     submit();
   });
+  question.addEventListener("input", () => forecast.update());
   question.addEventListener("keydown", (event) => {
     // While an input method composes, keys belong to it (keyCode 229 is how Safari says so).
     if (event.isComposing || event.keyCode === 229) return;
@@ -90,13 +94,14 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
   return {
     render() {
       const { device, model } = chat.state;
-      const answering = openTurn(chat.state) !== undefined;
+      const answering = isBusy(chat.state);
       setHidden(send, answering);
       setHidden(stop, !answering);
       setText(keys, answering ? "Esc stops the answer" : sendKeys);
       const usable = device !== undefined && device.problem === undefined;
       for (const control of [question, maxTokens, send]) control.disabled = !usable;
       if (model.step === "ready") maxTokens.max = String(model.engine.config.contextLength);
+      forecast.update();
       if (shownUndo === chat.state.undo) return;
       shownUndo = chat.state.undo;
       const said = chat.state.undo?.said;

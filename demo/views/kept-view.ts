@@ -113,7 +113,10 @@ export function createKeptView(turn: Turn): KeptView {
 /** Changes whenever the cache may keep something else. */
 function keyOf(turn: Turn, state: ChatState): string {
   const { allocated = 0, peak = 0 } = turn.cache?.kv ?? {};
-  return [turn.attempt, turn.answer.length, allocated, peak, state.turns.length].join(" ");
+  const compared = state.comparison?.state;
+  return [turn.attempt, turn.answer.length, allocated, peak, state.turns.length, compared].join(
+    " ",
+  );
 }
 
 /** Whether the hidden fact survived, and whether the answer found it. */

@@ -1,6 +1,6 @@
 import type { MemoryReport } from "../../src/index.ts";
 import { ZigMeter, ZigPyramid } from "../../src/elements.ts";
-import type { ChatState } from "../chat-state.ts";
+import { type ChatState, readingNow } from "../chat-state.ts";
 import { byId, el, setText } from "../dom.ts";
 import { formatCount, formatMiB, formatShare, formatTokens, UNKNOWN } from "../format.ts";
 import { layersRead, type LayersRead, workingLayer } from "../layers-read.ts";
@@ -56,15 +56,13 @@ export function connectKvPanel(): KvPanel {
 }
 
 /** The tokens of the prompt that is being read are seen as far as the picture goes. */
-function withReading({ turns }: ChatState, kv: MemoryReport["kv"]): MemoryReport["kv"] {
-  const turn = turns.at(-1);
-  const reading = turn?.state === "reading" ? (turn.figures.totalTokens ?? 0) : 0;
-  return { ...kv, tokens: kv.tokens + reading };
+function withReading(state: ChatState, kv: MemoryReport["kv"]): MemoryReport["kv"] {
+  return { ...kv, tokens: kv.tokens + (readingNow(state)?.totalTokens ?? 0) };
 }
 
-function layerInWork({ turns }: ChatState, kv: MemoryReport["kv"]): number | undefined {
-  const turn = turns.at(-1);
-  return turn?.state === "reading" ? workingLayer(turn.figures, kv.layers.length) : undefined;
+function layerInWork(state: ChatState, kv: MemoryReport["kv"]): number | undefined {
+  const figures = readingNow(state);
+  return figures === undefined ? undefined : workingLayer(figures, kv.layers.length);
 }
 
 /** What the policy has done, in words. */

@@ -2,11 +2,13 @@ import type { Offer } from "../chat-state.ts";
 import { DEFAULT_MODEL } from "../default-model.ts";
 import { button, el, setText } from "../dom.ts";
 import { formatMiB } from "../format.ts";
+import type { Settings } from "../settings.ts";
+import { createForecastCard } from "./forecast-card.ts";
 
 /** The choice of a model: the one on offer with its size, or a file. */
 export interface LoadCard {
   readonly element: HTMLElement;
-  render(offer: Offer): void;
+  render(offer: Offer, settings: Settings): void;
 }
 
 export interface LoadCardActions {
@@ -20,6 +22,7 @@ export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions
   const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
   const size = el("span", { class: "load-size" });
   const missing = el("p", { class: "caption" });
+  const forecast = createForecastCard();
   const address = el("input", {
     type: "url",
     id: "model-address",
@@ -46,6 +49,7 @@ export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions
     el("p", {}, "It runs on this computer’s GPU. What you write never leaves this page."),
     el("p", { class: "load-row" }, load, el("span", { class: "caption" }, size)),
     missing,
+    forecast.element,
     el(
       "p",
       { class: "load-row" },
@@ -56,7 +60,8 @@ export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions
   );
   return {
     element,
-    render({ bytes, missing: reason }) {
+    render({ bytes, missing: reason }, settings) {
+      forecast.render(settings);
       const bytesText = bytes === undefined ? "" : `${formatMiB(bytes)} to get; `;
       setText(size, `${bytesText}${DEFAULT_MODEL.about}`);
       setText(missing, reason === undefined ? "" : `It can’t be had from here: ${reason}`);

@@ -1,5 +1,5 @@
 import type { MemoryReport } from "../../src/index.ts";
-import { type ChatState, openTurn } from "../chat-state.ts";
+import { type ChatState, isBusy } from "../chat-state.ts";
 import { byId, el, setText, svg } from "../dom.ts";
 import { formatMiB, formatMiBNumber, UNKNOWN } from "../format.ts";
 import { connectKvPanel } from "./kv-panel.ts";
@@ -61,7 +61,7 @@ export function connectMemoryPanel(): MemoryPanel {
   return {
     render(state) {
       const now = performance.now();
-      if (openTurn(state) !== undefined && now - readAt < REFRESH_MS) return;
+      if (isBusy(state) && now - readAt < REFRESH_MS) return;
       readAt = now;
       const memory = state.model.step === "ready" ? state.model.engine.memory() : undefined;
       kv.render(state, memory);

@@ -52,7 +52,7 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
       if (problem !== undefined) return show(problem, () => [deviceNotice(problem, device)]);
       switch (model.step) {
         case "none":
-          card.render(offer);
+          card.render(offer, state.settings);
           return show("none", () =>
             device.isSoftware ? [card.element, softwareNotice(device)] : [card.element],
           );

@@ -1,4 +1,4 @@
-import { openTurn, type ChatState } from "../chat-state.ts";
+import { type ChatState, isBusy } from "../chat-state.ts";
 import { button, setHidden } from "../dom.ts";
 import { createTurnView, type TurnActions, type TurnView } from "./turn-view.ts";
 
@@ -31,7 +31,7 @@ export function createThreadView(
   scroller.after(toEnd);
   // Kept from scroll to scroll: once the content has grown, the end is elsewhere.
   let follows = true;
-  let shown: Pick<ChatState, "turns"> = { turns: [] };
+  let shown: Pick<ChatState, "turns" | "comparison"> = { turns: [], comparison: undefined };
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollHeight - scroller.clientHeight;
     follows = end - scroller.scrollTop < FOLLOW_PX;
@@ -40,7 +40,7 @@ export function createThreadView(
   return {
     render(state) {
       const before = views.size;
-      const isFree = openTurn(state) === undefined && state.model.step !== "failed";
+      const isFree = !isBusy(state) && state.model.step !== "failed";
       const ids = new Set(state.turns.map(({ id }) => id));
       for (const [id, view] of views) {
         if (ids.has(id)) continue;
@@ -65,7 +65,7 @@ export function createThreadView(
     },
     editLast() {
       const last = [...views.values()].at(-1);
-      if (openTurn(shown) === undefined) last?.edit();
+      if (!isBusy(shown)) last?.edit();
     },
   };
 }

@@ -3,6 +3,7 @@ import { button, el, setHidden, setText } from "../dom.ts";
 import type { Problem, Remedy } from "../problem.ts";
 import { costText, type ReadingCost } from "../reading-cost.ts";
 import { documentChip } from "./document-chip.ts";
+import { createComparisonView } from "./comparison-view.ts";
 import { createKeptView } from "./kept-view.ts";
 import { problemNotice } from "./problem-notice.ts";
 import { createTurnFigures } from "./turn-figures.ts";
@@ -20,6 +21,7 @@ export interface TurnView {
 export interface TurnActions {
   answerAgain(): void;
   goOn(): void;
+  compare(): void;
   edit(turn: Turn, text: string): void;
   remove(turn: Turn): void;
   costOf(turn: Turn): Promise<ReadingCost | undefined>;
@@ -34,6 +36,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   const status = el("p", { class: "turn-status", "aria-live": "off" });
   const again = button("Answer again", () => actions.answerAgain());
   const goOn = button("Continue", () => actions.goOn());
+  const compare = button("Compare with the full cache", () => actions.compare());
   const copied = el("span", { class: "copied", role: "status" });
   const copy = button("Copy", () => {
     navigator.clipboard.writeText(turn.answer).then(
@@ -48,6 +51,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   const figures = createTurnFigures();
   const notice = el("div", {});
   const question = el("p", { class: "question" }, turn.text);
+  const comparison = createComparisonView();
   const kept = createKeptView(turn);
   const element = el(
     "article",
@@ -58,9 +62,10 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
     el("h2", { class: "speaker" }, "Answer"),
     answer,
     el("div", { class: "turn-foot", "aria-live": "off" }, bar, figures.element),
-    el("p", { class: "turn-row" }, status, goOn, again, copy, edit, remove, copied),
+    el("p", { class: "turn-row" }, status, goOn, again, compare, copy, edit, remove, copied),
     cost,
     notice,
+    comparison.element,
     kept.element,
   );
   let attempt = 0;
@@ -124,10 +129,13 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
       setText(status, statusOf(turn));
       setHidden(again, !(isLast && isFree && turn.problem === undefined));
       setHidden(goOn, !(isLast && isFree && canGoOn(turn)) || state.model.step !== "ready");
+      const compares = turn.state === "done" && state.settings.policy !== "full";
+      setHidden(compare, !(isLast && isFree && compares) || state.model.step !== "ready");
       setHidden(copy, open || turn.answer === "");
       setHidden(edit, !isFree || open);
       setHidden(remove, !isFree || open);
       figures.render(turn);
+      comparison.render(state.comparison?.turn === turn ? state.comparison : undefined);
       kept.render(state, isLast && isFree);
       if (shownProblem !== turn.problem) {
         shownProblem = turn.problem;

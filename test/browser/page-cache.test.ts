@@ -78,6 +78,9 @@ test("a sample shows the saving: the pyramid is carved while the document is rea
   const chip = page.locator("#documents .chip");
   await expect.poll(() => chip.locator("summary").innerText()).toMatch(/[\d,]+\stokens$/);
   const tokens = Number((await chip.innerText()).replace(/[^\d]/g, ""));
+  const forecast = page.locator("#forecast");
+  await expect.poll(() => forecast.innerText()).toMatch(/^Will read [\d,]+\stokens: KV cache/);
+  const foretold = await forecast.innerText();
   const meterWhileReading = await watchMeter();
   await page.getByRole("textbox", { name: "Your question" }).press("Enter");
   await turnIs(page, "reading");
@@ -110,6 +113,12 @@ test("a sample shows the saving: the pyramid is carved while the document is rea
   expect(rows[0]?.[4]).toBeGreaterThan(tokens);
 
   const [now, full] = await Promise.all([figure("allocated"), figure("full")]);
+  // What was foretold came true.
+  expect(await forecast.innerText()).toBe("");
+  expect(foretold).toContain(`KV cache ${now} (full: ${full})`);
+  const [, total] = /all GPU memory ([\d.]+)/.exec(foretold) ?? [];
+  const ledger = Number.parseFloat(await page.locator("#memory-total").innerText());
+  expect(Math.abs(Number(total) - ledger)).toBeLessThanOrEqual(0.02 * ledger + 0.1);
   const kvRow = page.locator("#memory-rows tr", { hasText: "KV cache" });
   expect(`${await kvRow.locator("td").first().innerText()}\u00a0MiB`).toBe(now);
   expect(Number.parseFloat(full)).toBeGreaterThan(Number.parseFloat(now));
@@ -133,6 +142,47 @@ test("the needle's verdict and the tint of the tokens come from the kept positio
       return data.tokens.reduce((sum, token) => sum + token.kept, 0);
     });
   await expect.poll(kept).toBe(heads * rows[3][1]);
+});
+
+test("side by side: both caches answer the same prompt, and the conversation stays", async () => {
+  const answers = await page.locator(".answer").allTextContents();
+  const compare = page.getByRole("button", { name: "Compare with the full cache" });
+  const comparison = page.getByRole("region", { name: "Compared with the full cache" });
+  const status = comparison.getByRole("status");
+  await compare.click();
+  await expect.poll(() => status.innerText()).toContain("Full cache: ");
+  await page.keyboard.press("Escape");
+  await expect.poll(() => status.innerText()).toBe("The comparison was stopped.");
+
+  await compare.click();
+  await expect
+    .poll(() => status.innerText(), { timeout: 60_000 })
+    .toMatch(/^(The same|They differ)/);
+  expect(await comparison.getByRole("heading").allInnerTexts()).toEqual([
+    "Full cache",
+    "PyramidKV, 96\u00a0tokens a layer",
+  ]);
+  const sides = await comparison.locator(".comparison-column").evaluateAll((columns) =>
+    columns.map((column) => ({
+      text: column.querySelector(".comparison-text")?.textContent ?? "",
+      marked: column.querySelector("mark")?.textContent ?? "",
+      figures: [...column.querySelectorAll("dd")].map((place) => place.textContent ?? ""),
+    })),
+  );
+  const [full, compressed] = sides;
+  // They part where the mark begins, and nowhere before.
+  const before = full.text.slice(0, full.text.length - full.marked.length);
+  expect(compressed.text.startsWith(before)).toBe(true);
+  expect(full.marked).not.toBe(compressed.marked);
+  const [fullKv, kv] = sides.map(({ figures }) => Number.parseFloat(figures[0]));
+  expect(kv).toBeLessThan(fullKv);
+  for (const { figures } of sides) {
+    expect(figures[2]).toMatch(/^[\d,]+\stokens · [\d.,]+\stokens\/s$/);
+    expect(figures[4]).toMatch(/^[1-8]\stokens?/);
+  }
+  // The ledger is the compressed cache's again, and so is what was said.
+  await expect.poll(() => figure("allocated")).toBe(`${sides[1].figures[0]}`);
+  expect(await page.locator(".answer").allTextContents()).toEqual(answers);
 });
 
 test("another policy drops the cache, is in the address, and reads again", async () => {

@@ -12,6 +12,7 @@ afterAll(() => site?.close());
 test("the default model answers in the built page, from a sub-folder of a static host", async () => {
   const watched = await openWatched(site);
   const { page } = watched;
+  const [foretold = 0] = (await page.locator(".forecast td").allInnerTexts()).map(Number);
   await page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" }).click();
   const figures = page.locator(".load-figures");
   await expect.poll(() => figures.textContent()).toMatch(/^[1-9][\d.]*\sMiB of 93\.8\sMiB/);
@@ -19,8 +20,9 @@ test("the default model answers in the built page, from a sub-folder of a static
   expect(await page.locator("#model-shape").textContent()).toBe(
     "30 layers · 3 KV heads · context of 8,192 tokens",
   );
-  // The 4-bit weights alone are this large, and nothing on the GPU is as large as they are.
+  // The 4-bit weights alone are this large, as was foretold before the load.
   const [weights = 0] = (await page.locator("#memory-rows td").allInnerTexts()).map(Number);
+  expect(Math.abs(foretold / weights - 1)).toBeLessThan(0.02);
   expect(weights).toBeGreaterThan(80);
   expect(weights).toBeLessThan(110);
 
