@@ -1,4 +1,4 @@
-import type { Engine, LoadProgress } from "../src/index.ts";
+import type { Engine, HubModel, LoadProgress } from "../src/index.ts";
 import type { AnswerFigures } from "./answer-figures.ts";
 import type { Comparison } from "./comparison.ts";
 import { isAnswering, type Turn } from "./conversation.ts";
@@ -6,10 +6,10 @@ import type { DeviceCheck } from "./device-check.ts";
 import type { Problem } from "./problem.ts";
 import type { Settings } from "./settings.ts";
 
-/** A model that can be loaded: an address, or a file of the user's. */
+/** A model that can be loaded: an address, a repository of a hub, a file or several of the user's. */
 export interface ModelChoice {
   readonly name: string;
-  readonly source: URL | File;
+  readonly source: URL | HubModel | File | readonly File[];
 }
 
 /** The model that the page offers first, as far as its server has told. */
@@ -19,10 +19,26 @@ export interface Offer {
   readonly bytes: number | undefined;
   /** Why it can't be had here. */
   readonly missing: string | undefined;
+  /** What of it was kept on this device by an earlier load. */
+  readonly kept: KeptCopy | undefined;
 }
 
-/** How far loading has come; rate and time left are those of the weights. */
-export interface LoadFigures extends LoadProgress {
+/** A model file that was fetched before, or a part of one. */
+export interface KeptCopy {
+  readonly storedBytes: number;
+  readonly totalBytes: number;
+  /** The browser promised not to clear it when room gets short. */
+  readonly isPersisted: boolean;
+}
+
+/** How far loading has come; rate and time left are those of the step. */
+export interface LoadFigures extends Omit<LoadProgress, "stage"> {
+  /** `fetch`: the file is copied to this device; the others are the engine's. */
+  readonly stage: "fetch" | LoadProgress["stage"];
+  /** Of `loadedBytes`, what an earlier load had left here. */
+  readonly storedBytes: number;
+  /** Why the file isn't kept on this device, where it should have been. */
+  readonly notKept: string | undefined;
   readonly bytesPerSecond: number | undefined;
   readonly msLeft: number | undefined;
 }

@@ -6,6 +6,7 @@ import { createTurn, type Question, type Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
 import { foretellQuestion } from "./forecast.ts";
+import { dropKept, findKept } from "./kept-models.ts";
 import { createModelSlot } from "./model-slot.ts";
 import { describeLoadProblem } from "./problem.ts";
 import { previewTurn, type ReadingCost } from "./reading-cost.ts";
@@ -24,6 +25,8 @@ export interface Chat {
   loadAgain(): Promise<void>;
   /** Load again with a cache of half the size; the open question is answered then. */
   loadWithLess(): Promise<void>;
+  /** Delete the copy of the model on offer that is kept on this device. */
+  dropKept(): Promise<void>;
   /** Give up loading. */
   cancelLoad(): void;
   /** Put the model away and offer the choice again. */
@@ -67,7 +70,7 @@ const NO_QUESTION: Question = { text: "", documents: [] };
 export function createChat(offered: ModelChoice, settings: Settings, onChange: () => void): Chat {
   const state: ChatState = {
     device: undefined,
-    offer: { choice: offered, bytes: undefined, missing: undefined },
+    offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined },
     model: { step: "none" },
     turns: [],
     putAside: [],
@@ -89,6 +92,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     onReady() {
       if (openTurn(state)?.state === "waiting") answerNow(false);
     },
+    onEnded: () => void lookForKept(),
   });
   const isOpen = (): boolean => isBusy(state);
 
@@ -99,6 +103,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     async start() {
       update({ device: await checkDevice() });
       if (state.device?.problem !== undefined || !(offered.source instanceof URL)) return;
+      await lookForKept();
       try {
         const { size } = await openUrlSource(offered.source);
         update({ offer: { ...state.offer, bytes: size } });
@@ -125,6 +130,11 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       const turn = state.turns.at(-1);
       if (turn?.state === "failed") turn.state = "waiting";
       return chat.loadAgain();
+    },
+
+    async dropKept() {
+      if (offered.source instanceof URL) await dropKept(offered.source);
+      await lookForKept();
     },
 
     cancelLoad() {
@@ -258,6 +268,13 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
   };
   return chat;
+
+  /** Without storage there is nothing to find, and nothing to say. */
+  async function lookForKept(): Promise<void> {
+    if (!(offered.source instanceof URL)) return;
+    const kept = await findKept(offered.source).catch(() => undefined);
+    update({ offer: { ...state.offer, kept } });
+  }
 
   function answerOrLoad(goOn: boolean): void {
     if (state.model.step === "ready") answerNow(goOn);

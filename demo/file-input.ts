@@ -1,4 +1,17 @@
+import type { ModelChoice } from "./chat-state.ts";
 import { byId, setHidden } from "./dom.ts";
+
+/** Files that make up a model together, as Hugging Face has them. */
+const PARTS = /\.(safetensors|json|jinja)$/i;
+
+/** The model among files: a GGUF file, or weights in safetensors with what belongs to them. */
+export function modelAmong(files: readonly File[]): ModelChoice | undefined {
+  const gguf = files.find(({ name }) => /\.gguf$/i.test(name));
+  if (gguf !== undefined) return { name: gguf.name, source: gguf };
+  const weights = files.find(({ name }) => /\.safetensors$/i.test(name));
+  if (weights === undefined) return undefined;
+  return { name: weights.name, source: files.filter(({ name }) => PARTS.test(name)) };
+}
 
 /** Files that are texts to ask about. */
 const TEXTS = /\.(txt|md|markdown|csv|json|log|html?|xml|ya?ml)$/i;
@@ -8,17 +21,18 @@ const TEXTS = /\.(txt|md|markdown|csv|json|log|html?|xml|ya?ml)$/i;
  * @param onModel for a model (or what might be one), `onText` for a text
  */
 export function connectFileInput(
-  onModel: (file: File) => void,
+  onModel: (choice: ModelChoice) => void,
   onText: (file: File) => void,
 ): { openPicker(): void } {
   const input = byId("file", HTMLInputElement);
   const hint = byId("drop-hint", HTMLElement);
 
   input.addEventListener("change", () => {
-    const file = input.files?.[0];
+    const files = [...(input.files ?? [])];
     // Else choosing the same file once more would change nothing, and say nothing.
     input.value = "";
-    if (file !== undefined) onModel(file);
+    const file = files[0];
+    if (file !== undefined) onModel(modelAmong(files) ?? { name: file.name, source: file });
   });
   const carriesFile = (event: DragEvent): boolean =>
     event.dataTransfer?.types.includes("Files") ?? false;
@@ -36,10 +50,12 @@ export function connectFileInput(
     if (!carriesFile(event)) return;
     event.preventDefault();
     const files = [...(event.dataTransfer?.files ?? [])];
-    const file = files.find(({ name }) => name.endsWith(".gguf")) ?? files[0];
+    const model = modelAmong(files);
+    const file = files[0];
+    if (model !== undefined) return onModel(model);
     if (file === undefined) return;
     if (TEXTS.test(file.name)) onText(file);
-    else onModel(file);
+    else onModel({ name: file.name, source: file });
   });
   return { openPicker: () => input.click() };
 }

@@ -20,7 +20,7 @@ const address = settingsFromQuery(location.search);
 const chat = createChat(offered, address.settings, scheduleRender);
 const composer = connectComposer(chat, () => thread.editLast());
 const files = connectFileInput(
-  (file) => void chat.load({ name: file.name, source: file }),
+  (choice) => void chat.load(choice),
   (file) => void file.text().then((text) => composer.addDocument({ name: file.name, text })),
 );
 const memory = connectMemoryPanel();

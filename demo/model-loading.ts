@@ -1,18 +1,27 @@
-import { type CacheOptions, createWorkerEngine, type Engine } from "../src/index.ts";
+import {
+  type CacheOptions,
+  createWorkerEngine,
+  type Engine,
+  type ModelSource,
+} from "../src/index.ts";
 import type { LoadFigures, ModelChoice } from "./chat-state.ts";
+import { fetchKept, isKeepable } from "./kept-models.ts";
 import { createRateMeter } from "./rate-meter.ts";
 
 /** Figures of a load that has only begun. */
 export const NO_FIGURES: LoadFigures = {
-  stage: "open",
+  stage: "fetch",
   loadedBytes: 0,
   totalBytes: 0,
+  storedBytes: 0,
   bytesPerSecond: undefined,
   msLeft: undefined,
+  notKept: undefined,
 };
 
 /**
- * Load a model with such a cache, telling how fast it comes.
+ * Load a model with such a cache, telling how fast it comes. A file of the network is copied to this
+ * device first, so that it is fetched once.
  * @throws what `loadEngine` throws; the signal's reason when it is aborted
  */
 export async function loadModel(
@@ -22,14 +31,21 @@ export async function loadModel(
   onFigures: (figures: LoadFigures) => void,
 ): Promise<Engine> {
   signal.throwIfAborted();
+  let figures = NO_FIGURES;
+  const tell = (news: Partial<LoadFigures>): void => {
+    figures = { ...figures, bytesPerSecond: undefined, msLeft: undefined, ...news };
+    onFigures(figures);
+  };
+  const source = await fetchModel(choice.source, signal, tell);
+  signal.throwIfAborted();
   const meter = createRateMeter();
   const worker = new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" });
-  const engine = await createWorkerEngine(worker, choice.source, {
+  const engine = await createWorkerEngine(worker, source, {
     cache,
     signal,
     onProgress(progress) {
       if (progress.stage === "weights") meter.add(progress.loadedBytes, performance.now());
-      onFigures({
+      tell({
         ...progress,
         bytesPerSecond: meter.perSecond(),
         msLeft:
@@ -43,4 +59,24 @@ export async function loadModel(
   if (signal.aborted) await engine.destroy();
   signal.throwIfAborted();
   return engine;
+}
+
+async function fetchModel(
+  source: ModelChoice["source"],
+  signal: AbortSignal,
+  tell: (news: Partial<LoadFigures>) => void,
+): Promise<ModelSource> {
+  if (!isKeepable(source)) return source;
+  const meter = createRateMeter();
+  const kept = await fetchKept(source, signal, ({ loadedBytes, totalBytes, storedBytes }) => {
+    meter.add(loadedBytes, performance.now());
+    tell({
+      stage: "fetch",
+      ...{ loadedBytes, totalBytes, storedBytes },
+      bytesPerSecond: meter.perSecond(),
+      msLeft: loadedBytes < totalBytes ? meter.msLeft(totalBytes) : undefined,
+    });
+  });
+  if (typeof kept === "string") tell({ notKept: kept });
+  return typeof kept === "string" || kept === undefined ? source : kept;
 }

@@ -22,10 +22,12 @@ interface SlotOptions {
   update(patch: Partial<ChatState>): void;
   /** A model is there. */
   onReady(): void;
+  /** A load has ended, in whichever way. */
+  onEnded(): void;
 }
 
 /** A slot with nothing in it. */
-export function createModelSlot({ state, update, onReady }: SlotOptions): ModelSlot {
+export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions): ModelSlot {
   let loading: AbortController | undefined;
   /** Loads and answers come one after the other: a new one waits here for the one that it ended. */
   let work: Promise<void> = Promise.resolve();
@@ -91,6 +93,8 @@ export function createModelSlot({ state, update, onReady }: SlotOptions): ModelS
       if (loading !== own) return;
       loading = undefined;
       update({ model: { step: "failed", choice, problem: describeLoadProblem(error) } });
+    } finally {
+      onEnded();
     }
   }
 

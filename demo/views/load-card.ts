@@ -1,7 +1,8 @@
-import type { Offer } from "../chat-state.ts";
+import type { KeptCopy, Offer } from "../chat-state.ts";
 import { DEFAULT_MODEL } from "../default-model.ts";
-import { button, el, setText } from "../dom.ts";
+import { button, el, setHidden, setText } from "../dom.ts";
 import { formatMiB } from "../format.ts";
+import { ADDRESS_PATTERN } from "../model-address.ts";
 import type { Settings } from "../settings.ts";
 import { createForecastCard } from "./forecast-card.ts";
 
@@ -14,33 +15,49 @@ export interface LoadCard {
 export interface LoadCardActions {
   loadOffer(): void;
   openFile(): void;
-  loadUrl(url: URL): void;
+  /** An address or a repository, as it was written. */
+  loadAddress(address: string): void;
+  dropKept(): void;
 }
 
 /** Make the card; nothing is downloaded before a button is pressed. */
-export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions): LoadCard {
+export function createLoadCard({
+  loadOffer,
+  openFile,
+  loadAddress,
+  dropKept,
+}: LoadCardActions): LoadCard {
   const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
   const size = el("span", { class: "load-size" });
   const missing = el("p", { class: "caption" });
+  const keptText = el("span", { class: "caption" });
+  const kept = el(
+    "p",
+    { class: "load-row" },
+    keptText,
+    button("Delete the copy", dropKept, { class: "quiet" }),
+  );
   const forecast = createForecastCard();
   const address = el("input", {
-    type: "url",
+    type: "text",
     id: "model-address",
     required: true,
-    pattern: "https://.+",
-    title: "an https address of a .gguf file",
-    placeholder: "https://…/model.gguf",
+    pattern: ADDRESS_PATTERN,
+    title: "an https address, or owner/name of a repository, with /file.gguf for one file of it",
+    placeholder: "https://…/model.gguf or owner/name",
+    autocomplete: "off",
+    spellcheck: "false",
   });
   const byAddress = el(
     "form",
     { class: "load-row" },
-    el("label", { class: "caption", for: "model-address" }, "Or from an address"),
+    el("label", { class: "caption", for: "model-address" }, "Or from an address or hub"),
     address,
     el("button", { type: "submit" }, "Load"),
   );
   byAddress.addEventListener("submit", (event) => {
     event.preventDefault();
-    loadUrl(new URL(address.value));
+    loadAddress(address.value);
   });
   const element = el(
     "section",
@@ -49,24 +66,37 @@ export function createLoadCard({ loadOffer, openFile, loadUrl }: LoadCardActions
     el("p", {}, "It runs on this computer’s GPU. What you write never leaves this page."),
     el("p", { class: "load-row" }, load, el("span", { class: "caption" }, size)),
     missing,
+    kept,
     forecast.element,
     el(
       "p",
       { class: "load-row" },
       button("Open a .gguf file", openFile),
-      el("span", { class: "caption" }, "or drop one anywhere on the page"),
+      el("span", { class: "caption" }, "or drop one (or safetensors and json files) on the page"),
     ),
     byAddress,
   );
   return {
     element,
-    render({ bytes, missing: reason }, settings) {
+    render({ bytes, missing: reason, kept: copy }, settings) {
       forecast.render(settings);
-      const bytesText = bytes === undefined ? "" : `${formatMiB(bytes)} to get; `;
+      setText(keptText, copy === undefined ? "" : keptWords(copy));
+      setHidden(kept, copy === undefined);
+      const left = copy === undefined ? bytes : copy.totalBytes - copy.storedBytes;
+      const bytesText = left === undefined || left === 0 ? "" : `${formatMiB(left)} to get; `;
       setText(size, `${bytesText}${DEFAULT_MODEL.about}`);
       setText(missing, reason === undefined ? "" : `It can’t be had from here: ${reason}`);
       missing.hidden = reason === undefined;
-      load.disabled = reason !== undefined;
+      // A whole copy needs no server.
+      load.disabled = reason !== undefined && left !== 0;
     },
   };
+}
+
+function keptWords({ storedBytes, totalBytes, isPersisted }: KeptCopy): string {
+  if (storedBytes < totalBytes) {
+    return `${formatMiB(storedBytes)} of it are on this device from before: the rest will be fetched.`;
+  }
+  const until = isPersisted ? "" : ", until the browser needs the room";
+  return `It is on this device (${formatMiB(totalBytes)})${until}.`;
 }

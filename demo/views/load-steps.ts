@@ -9,8 +9,9 @@ export interface LoadSteps {
 }
 
 const STEPS = [
-  { stage: "open", label: "Open the file" },
-  { stage: "weights", label: "Get the weights and upload them to the GPU" },
+  { stage: "fetch", label: "Get the file" },
+  { stage: "open", label: "Open it" },
+  { stage: "weights", label: "Upload the weights to the GPU" },
   { stage: "compile", label: "Compile the kernels" },
   { stage: "ready", label: "Ready" },
 ] as const;
@@ -19,10 +20,11 @@ const STEPS = [
 export function createLoadSteps(onCancel: () => void): LoadSteps {
   const title = el("h2", {});
   const items = STEPS.map(({ label }) => el("li", {}, label));
-  const bar = el("progress", { max: "1", "aria-label": "Weights on the GPU" });
+  const bar = el("progress", { max: "1", "aria-label": "Loaded" });
   const bytes = el("span", { class: "figure" });
   const rate = el("span", { class: "figure" });
   const left = el("span", { class: "figure" });
+  const note = el("p", { class: "caption" });
   const element = el(
     "section",
     { class: "card load-steps", "aria-label": "Loading" },
@@ -30,11 +32,13 @@ export function createLoadSteps(onCancel: () => void): LoadSteps {
     el("ol", { class: "steps" }, ...items),
     bar,
     el("p", { class: "load-figures" }, bytes, rate, left),
+    note,
     button("Cancel", onCancel),
   );
   return {
     element,
-    render(modelName, { stage, loadedBytes, totalBytes, bytesPerSecond, msLeft }) {
+    render(modelName, figures) {
+      const { stage, loadedBytes, totalBytes, storedBytes, bytesPerSecond, msLeft } = figures;
       setText(title, `Loading ${modelName}`);
       const current = STEPS.findIndex((step) => step.stage === stage);
       for (const [index, item] of items.entries()) {
@@ -42,15 +46,18 @@ export function createLoadSteps(onCancel: () => void): LoadSteps {
         if (index === current) item.setAttribute("aria-current", "step");
         else item.removeAttribute("aria-current");
       }
-      const inWeights = stage === "weights";
-      bar.value = current > 1 ? 1 : totalBytes > 0 ? loadedBytes / totalBytes : 0;
+      const moves = stage === "fetch" || stage === "weights";
+      bar.value = !moves && stage !== "open" ? 1 : totalBytes > 0 ? loadedBytes / totalBytes : 0;
       const total = totalBytes > 0 ? ` of ${formatMiB(totalBytes)}` : "";
       setText(bytes, `${formatMiB(loadedBytes)}${total}`);
-      setText(
-        rate,
-        inWeights && bytesPerSecond !== undefined ? formatByteRate(bytesPerSecond) : "",
-      );
-      setText(left, inWeights && msLeft !== undefined ? formatTimeLeft(msLeft) : "");
+      setText(rate, moves && bytesPerSecond !== undefined ? formatByteRate(bytesPerSecond) : "");
+      setText(left, moves && msLeft !== undefined ? formatTimeLeft(msLeft) : "");
+      setText(note, noteOf(storedBytes, figures.notKept));
     },
   };
+}
+
+function noteOf(storedBytes: number, notKept: string | undefined): string {
+  if (notKept !== undefined) return `It isn’t kept on this device: ${notKept}`;
+  return storedBytes > 0 ? `${formatMiB(storedBytes)} of it were on this device.` : "";
 }

@@ -1,6 +1,7 @@
 import type { Chat } from "../chat.ts";
 import type { Question } from "../conversation.ts";
 import { el } from "../dom.ts";
+import { parseModelAddress } from "../model-address.ts";
 import type { Remedy } from "../problem.ts";
 import { deviceNotice, softwareNotice } from "./device-notice.ts";
 import { createLoadCard } from "./load-card.ts";
@@ -27,8 +28,8 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
   const card = createLoadCard({
     loadOffer: () => void chat.load(state.offer.choice),
     openFile: actions.openFile,
-    loadUrl: (url) =>
-      void chat.load({ name: url.pathname.split("/").at(-1) || url.host, source: url }),
+    loadAddress: (address) => void chat.load(parseModelAddress(address)),
+    dropKept: () => void chat.dropKept(),
   });
   const steps = createLoadSteps(() => chat.cancelLoad());
   const welcome = createWelcome(actions.suggest, () => chat.bringBack());

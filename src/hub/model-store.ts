@@ -36,7 +36,7 @@ export interface ModelStore {
    * Where the files are: the origin's private file system, the Cache API, or only memory, which is gone with the page.
    */
   readonly kind: StoreBackend["kind"];
-  /** Whether the browser promised not to clear it when room gets short. */
+  /** Whether the browser promised not to clear it when room gets short; it is asked at the first download. */
   readonly isPersisted: boolean;
   /**
    * Fetch a file, or what is missing of it, and read it from here. A complete copy needs no network. Pass the result to
@@ -63,15 +63,25 @@ const NAME = "ziggurat-models";
 
 /**
  * Open this origin's store: its private file system if it has one, else the Cache API, else memory (`kind` says which).
- * Asks the browser once to keep it (`navigator.storage.persist`). Fetches nothing.
+ * Fetches nothing, and asks nobody for anything.
  *
  * @param backend for tests, and for apps that keep files elsewhere.
  */
 export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
   const files = backend ?? (await openBackend());
   const storage = backend === undefined ? globalThis.navigator?.storage : undefined;
-  const isPersisted =
-    files.kind !== "memory" && ((await storage?.persist?.().catch(() => false)) ?? false);
+  const persistent = files.kind === "memory" ? undefined : storage;
+  let isPersisted = (await persistent?.persisted?.().catch(() => false)) ?? false;
+  let asked = isPersisted;
+  /** Some browsers ask the user, who may take his time: nothing waits for it. */
+  const askToPersist = (): void => {
+    if (asked) return;
+    asked = true;
+    persistent?.persist?.().then(
+      (granted) => (isPersisted = granted),
+      () => {},
+    );
+  };
   const checkRoom = async (bytes: number): Promise<void> => {
     const { quota, usage } = (await storage?.estimate?.().catch(() => undefined)) ?? {};
     if (quota === undefined || usage === undefined || bytes <= quota - usage) return;
@@ -82,8 +92,13 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
   };
   const store: ModelStore = {
     kind: files.kind,
-    isPersisted,
-    download: (url, options = {}) => download(files, absolute(url), { ...options, checkRoom }),
+    get isPersisted() {
+      return isPersisted;
+    },
+    download(url, options = {}) {
+      askToPersist();
+      return download(files, absolute(url), { ...options, checkRoom });
+    },
     async model(model, options = {}) {
       const address = hubAddress(model);
       if (model.file !== undefined) return store.download(`${address}${model.file}`, options);

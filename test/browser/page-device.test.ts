@@ -171,7 +171,7 @@ test("a model loads from an address that the user gives, and nothing else is ask
       }),
   });
   const { page } = watched;
-  const address = page.getByRole("textbox", { name: "Or from an address" });
+  const address = page.getByRole("textbox", { name: "Or from an address or hub" });
   await address.fill("http://models.test/plain.gguf");
   await address.press("Enter");
   expect(await address.evaluate((input: HTMLInputElement) => input.validity.valid)).toBe(false);
@@ -181,5 +181,42 @@ test("a model loads from an address that the user gives, and nothing else is ask
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
   expect(new Set(asked)).toEqual(new Set(["https://models.test/some/tiny.gguf"]));
   expect(await page.locator("#model-name").innerText()).toBe("tiny.gguf");
+  await watched.close();
+});
+
+test("a repository of a hub loads by its name; its files come from there alone", async () => {
+  const asked: string[] = [];
+  const hub = "https://huggingface.co";
+  const watched = await openWatched(site, {
+    allowOrigin: hub,
+    // A folder may lack what isn't needed.
+    expectedLog: /404/,
+    prepare: (page) =>
+      page.context().route(`${hub}/**`, async (route) => {
+        const request = route.request();
+        const path = new URL(request.url()).pathname.replace("/tests/tiny/resolve/main/", "");
+        asked.push(path);
+        const range = request.headers()["range"];
+        const from = new URL(`../hf-llama/${path}`, `${site.url}x/`);
+        const response = await fetch(from, range === undefined ? {} : { headers: { range } });
+        await route.fulfill({
+          status: response.status,
+          headers: {
+            "content-range": response.headers.get("content-range") ?? "",
+            "access-control-allow-origin": "*",
+            "access-control-expose-headers": "Content-Range",
+          },
+          body: Buffer.from(await response.arrayBuffer()),
+        });
+      }),
+  });
+  const { page } = watched;
+  const address = page.getByRole("textbox", { name: "Or from an address or hub" });
+  await address.fill("tests/tiny");
+  await address.press("Enter");
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  expect(await page.locator("#model-name").innerText()).toBe("tests/tiny");
+  expect(new Set(asked)).toContain("config.json");
+  expect(new Set(asked)).toContain("model-00003-of-00003.safetensors");
   await watched.close();
 });

@@ -114,7 +114,7 @@ test("loading can be cancelled, and begun again", async () => {
   const load = page.getByRole("button", { name: /^Load / });
   await load.click();
   await page.getByRole("heading", { name: "Loading SmolLM2-135M-Instruct" }).waitFor();
-  expect(await page.locator('.steps [aria-current="step"]').textContent()).toBe("Open the file");
+  expect(await page.locator('.steps [aria-current="step"]').textContent()).toBe("Get the file");
   await page.getByRole("button", { name: "Cancel" }).click();
   await load.waitFor();
   await load.click();
@@ -171,31 +171,36 @@ function runOutOfMemory(): void {
   GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
 }
 
-test.each<[string, (page: Page) => Promise<void>, string]>([
-  [
-    "while loading",
-    async (page) => {
-      await beforeWorker(page, runOutOfMemory);
-      await page.setInputFiles("#file", tinyModelPath);
-    },
-    "The GPU has no room for this model",
-  ],
-  [
-    "while answering",
-    async (page) => {
-      await loadTiny(page);
-      await page.workers()[0]?.evaluate(runOutOfMemory);
-      await ask(page, "The terraces rise. ".repeat(120));
-    },
-    "The GPU ran out of memory",
-  ],
-])("a GPU that is full %s is said, and nothing is lost", async (_, fill, title) => {
+test("a GPU that is full while loading is said", async () => {
   const watched = await openWatched(site);
   const { page } = watched;
   await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
-  await fill(page);
+  await beforeWorker(page, runOutOfMemory);
+  await page.setInputFiles("#file", tinyModelPath);
   const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: title }).waitFor();
+  await notice.getByRole("heading", { name: "The GPU has no room for this model" }).waitFor();
   expect(await notice.getByRole("button", { name: "Load the model again" }).isEnabled()).toBe(true);
+  await watched.close();
+});
+
+test("a GPU that is full while answering: half the cache, and the question is answered", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  await page.getByLabel("Longest answer").fill("3");
+  await ask(page, "Hello");
+  await turnIs(page, "done");
+  const answer = await lastAnswer(page);
+  await page.workers()[0]?.evaluate(runOutOfMemory);
+  await ask(page, "The terraces rise. ".repeat(120));
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "The GPU ran out of memory" }).waitFor();
+  const budget = page.locator(".budget-field output");
+  const before = Number.parseInt(await budget.innerText(), 10);
+  await notice.getByRole("button", { name: "Load it with half the cache" }).click();
+  await turnIs(page, "done");
+  expect(Number.parseInt(await budget.innerText(), 10)).toBe(before / 2);
+  expect(await page.locator(".answer").first().textContent()).toBe(answer);
+  expect(await page.locator(".turn").count()).toBe(2);
   await watched.close();
 });

@@ -1,0 +1,24 @@
+import type { ModelChoice } from "./chat-state.ts";
+
+/** What the field takes: an https address, or a repository of the hub with, for GGUF, a file in it. */
+export const ADDRESS_PATTERN = "https://.+|[\\w\\-][\\w.\\-]*/[\\w\\-][\\w.\\-]*(/[\\w.\\-\\/]+)?";
+
+/**
+ * A model by what the user wrote: `https://…/model.gguf`, `owner/name`, or `owner/name/file.gguf`. An
+ * address whose last part is no file is that of a folder.
+ */
+export function parseModelAddress(text: string): ModelChoice {
+  const wanted = text.trim();
+  if (/^https:\/\//.test(wanted)) {
+    const url = new URL(wanted);
+    return {
+      name: url.pathname.split("/").findLast((part) => part !== "") ?? url.host,
+      source: url,
+    };
+  }
+  const [owner, name, ...path] = wanted.split("/");
+  const repository = `${owner}/${name}`;
+  if (path.length === 0) return { name: repository, source: { repository } };
+  const file = path.join("/");
+  return { name: path.at(-1) ?? file, source: { repository, file } };
+}
