@@ -9,7 +9,7 @@ export const ADDRESS_PATTERN = "https://.+|[\\w\\-][\\w.\\-]*/[\\w\\-][\\w.\\-]*
  */
 export function parseModelAddress(text: string): ModelChoice {
   const wanted = text.trim();
-  if (/^https:\/\//.test(wanted)) {
+  if (wanted.startsWith("https://")) {
     const url = new URL(wanted);
     return {
       name: url.pathname.split("/").findLast((part) => part !== "") ?? url.host,

@@ -89,12 +89,14 @@ function figures(data: MeterData): Record<(typeof FIGURES)[number][0], string> {
     full: formatMiB(full),
     // Layers that have no room yet are no saving.
     saved:
-      read === undefined ? saved(allocated, full) : saved(read.bytes, read.fullBytes, "so far"),
+      read === undefined
+        ? savedText(allocated, full)
+        : savedText(read.bytes, read.fullBytes, "so far"),
     peak: formatMiB(peak),
   };
 }
 
-function saved(bytes: number, full: number, when: string = ""): string {
+function savedText(bytes: number, full: number, when: string = ""): string {
   if (bytes >= full) return "nothing yet";
   return `${formatMiB(full - bytes)} (${formatShare(1 - bytes / full)}) ${when}`.trimEnd();
 }
