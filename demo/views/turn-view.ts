@@ -1,5 +1,6 @@
 import { type Turn } from "../conversation.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
+import { createMarkdownView } from "../markdown/markdown-view.ts";
 import type { Problem, Remedy } from "../problem.ts";
 import { costText, type ReadingCost } from "../reading-cost.ts";
 import { documentChip } from "./document-chip.ts";
@@ -30,9 +31,8 @@ export interface TurnActions {
 
 /** Make the view of one turn. */
 export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
-  // One text node that only ever grows: the model's words can become nothing but text.
-  const text = document.createTextNode("");
-  const answer = el("div", { class: "answer" }, text);
+  const markdown = createMarkdownView();
+  const answer = el("div", { class: "answer" }, markdown.element);
   const status = el("p", { class: "turn-status", "aria-live": "off" });
   const again = button("Answer again", () => actions.answerAgain());
   const goOn = button("Continue", () => actions.goOn());
@@ -118,10 +118,10 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
     element,
     edit: openEditor,
     render(state, _, isLast, isFree) {
-      if (attempt !== turn.attempt) text.data = "";
+      if (attempt !== turn.attempt) markdown.clear();
       attempt = turn.attempt;
-      if (turn.answer.length > text.length) text.appendData(turn.answer.slice(text.length));
       const open = turn.state === "reading" || turn.state === "writing";
+      markdown.show(turn.answer, !open);
       answer.setAttribute("aria-busy", String(open));
       element.dataset["state"] = turn.state;
       element.toggleAttribute("data-empty", turn.answer === "");

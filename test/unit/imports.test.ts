@@ -69,8 +69,12 @@ const isNode = (specifier: string): boolean =>
 
 const manifest = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8")) as {
   dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
 };
 const packages = Object.keys(manifest.dependencies);
+
+/** What only the pages use: built into the site, no part of the package. */
+const PAGE_PACKAGES = ["streaming-markdown"];
 
 /** Every breach of the import rules of the design (section 3) in one file, each as a line. */
 function breaches({ path, code, imports }: SourceFile): string[] {
@@ -83,6 +87,10 @@ function breaches({ path, code, imports }: SourceFile): string[] {
     if (to === undefined) {
       if (isNode(specifier)) {
         if (own !== "cli") found.push(`${line}: only src/cli may use Node`);
+      } else if (own === "demo" && PAGE_PACKAGES.includes(specifier)) {
+        if (!/^\d/.test(manifest.devDependencies[specifier] ?? "")) {
+          found.push(`${line}: not pinned exactly among the dev dependencies`);
+        }
       } else if (own !== "cli" && !packages.some((name) => specifier === name)) {
         found.push(`${line}: not among the package's dependencies`);
       }
