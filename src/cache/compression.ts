@@ -3,20 +3,31 @@ import { type DispatchList, Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "./compress-call.ts";
 import type { Compressor } from "./compressor.ts";
 import type { KvShape } from "./layout.ts";
+import type { ResolvedCacheOptions } from "./options.ts";
 import type { RowBuffers, RowStore } from "./row-store.ts";
 import type { CachePlan } from "./scheduler.ts";
-import type { TableEntry } from "./table.ts";
+import { mostLength, type TableEntry } from "./table.ts";
 
 /** Dispatches of one layer's compression, with room to spare. */
 const LAYER_DISPATCHES = 32;
 
-/** What a compression works with. */
-export interface CompressionInput {
+/** What all compressions of a cache work with. */
+export interface CompressionParts {
+  readonly gpu: GpuContext;
+  readonly shape: KvShape;
+  readonly options: ResolvedCacheOptions;
+  readonly compressor: Compressor;
+  readonly rows: RowStore;
+  /** The last queries of every layer: f32 `[layer][windowSize][numHeads][headDim]`. */
+  readonly queries: GPUBuffer;
+  /** f32 `[layer][numKvHeads]` */
+  readonly keptMass: GPUBuffer;
+}
+
+/** What one compression is about. */
+export interface CompressionWork {
   readonly plan: CachePlan;
   readonly scratch: Scratch;
-  readonly queries: GPUBuffer;
-  readonly keptMass: GPUBuffer;
-  readonly windowSize: number;
   /** Tokens seen before. */
   readonly seenTokens: number;
   /** Tokens whose rows are staged; 0 where the kept rows alone are compressed again. */
@@ -28,60 +39,45 @@ export interface CompressionInput {
  * by `record`, and once that is submitted the old ones are freed by `submitted`.
  */
 export class Compression {
-  readonly plan: CachePlan;
-  readonly scratch: Scratch;
+  readonly work: CompressionWork;
   /** Attention leaves max and sum of all window queries. */
   readonly hasStats: boolean;
-  readonly #gpu: GpuContext;
-  readonly #shape: KvShape;
-  readonly #compressor: Compressor;
-  readonly #rows: RowStore;
-  readonly #input: CompressionInput;
+  readonly #parts: CompressionParts;
   /** The layer that is recorded and not yet submitted, and what it had before. */
   #pending: { readonly layer: number; readonly old: RowBuffers | undefined } | undefined;
   #released = false;
 
-  constructor(
-    gpu: GpuContext,
-    shape: KvShape,
-    compressor: Compressor,
-    rows: RowStore,
-    input: CompressionInput,
-  ) {
-    this.plan = input.plan;
-    this.scratch = input.scratch;
-    this.hasStats = compressor.usesWindow && input.newTokens >= input.windowSize;
-    this.#gpu = gpu;
-    this.#shape = shape;
-    this.#compressor = compressor;
-    this.#rows = rows;
-    this.#input = input;
+  constructor(parts: CompressionParts, work: CompressionWork) {
+    this.work = work;
+    this.hasStats = parts.compressor.usesWindow && work.newTokens >= parts.options.windowSize;
+    this.#parts = parts;
   }
 
   /** Tokens seen afterwards. */
   get tokens(): number {
-    return this.#input.seenTokens + this.#input.newTokens;
+    return this.work.seenTokens + this.work.newTokens;
   }
 
   /** @throws GpuOutOfMemoryError, and nothing is recorded. */
   async record(list: DispatchList, layer: number): Promise<void> {
-    const { numKvHeads } = this.#shape;
-    const { plan, seenTokens, newTokens, queries, keptMass } = this.#input;
-    const heads = this.#rows.heads(layer);
-    const from = this.#rows.buffers(layer);
+    const { gpu, shape, compressor, rows: store, queries, keptMass } = this.#parts;
+    const { numKvHeads } = shape;
+    const { plan, scratch, seenTokens, newTokens } = this.work;
+    const heads = store.heads(layer);
+    const from = store.buffers(layer);
     const rows = plan.rows[layer] as number;
     const candidates = heads.reduce((sum, [, length]) => sum + length + newTokens, 0);
-    const to = await this.#gpu.allocating(`rows of layer ${layer}`, plan.bytes.final, () =>
-      this.#rows.allocate(layer, numKvHeads * (plan.capacities[layer] as number)),
+    const to = await gpu.allocating(`rows of layer ${layer}`, plan.bytes.final, () =>
+      store.allocate(layer, numKvHeads * (plan.capacities[layer] as number)),
     );
-    this.#pending = { layer, old: this.#rows.exchange(layer, to) };
-    this.#compressor.record(list, this.scratch, {
+    this.#pending = { layer, old: store.exchange(layer, to) };
+    compressor.record(list, scratch, {
       layer,
-      table: this.#rows.table,
+      table: store.table,
       from,
       newTokens,
       firstPosition: seenTokens,
-      candidates: Math.max(...heads.map(([, length]) => length)) + newTokens,
+      candidates: mostLength(heads) + newTokens,
       to,
       rows,
       spareRows: plan.spareRows,
@@ -98,25 +94,26 @@ export class Compression {
     if (this.#pending === undefined) return;
     const { layer, old } = this.#pending;
     this.#pending = undefined;
-    this.#rows.free(old);
+    const { rows } = this.#parts;
+    rows.free(old);
     // Where nothing is evicted the host can tell how the rows lie, and those that there were are
     // still the first ones: restore points stay lengths. Else they hold the rows themselves.
-    const { newTokens, plan } = this.#input;
+    const { newTokens, plan } = this.work;
     let offset = 0;
-    const heads = this.#rows.heads(layer).map(([, length]): TableEntry => {
+    const heads = rows.heads(layer).map(([, length]): TableEntry => {
       const capacity = length + newTokens + plan.spareRows;
       offset += capacity;
       return [offset - capacity, length, capacity];
     });
-    this.#rows.setHeads(layer, heads);
+    rows.setHeads(layer, heads);
   }
 
   /** Record and submit all layers, a layer at a time. */
   async recordAll(): Promise<void> {
-    const { device, buffers } = this.#gpu;
+    const { device, buffers } = this.#parts.gpu;
     const recorder = new Recorder(device, buffers, LAYER_DISPATCHES, "compression");
     try {
-      for (let layer = 0; layer < this.#shape.numLayers; layer++) {
+      for (let layer = 0; layer < this.#parts.shape.numLayers; layer++) {
         await this.record(recorder, layer);
         recorder.submit();
         this.submitted();
@@ -130,7 +127,8 @@ export class Compression {
   cancel(): void {
     if (this.#pending !== undefined) {
       const { layer, old } = this.#pending;
-      this.#rows.free(this.#rows.exchange(layer, old));
+      const { rows } = this.#parts;
+      rows.free(rows.exchange(layer, old));
       this.#pending = undefined;
     }
     this.release();
@@ -138,7 +136,7 @@ export class Compression {
 
   /** Free the scratch buffers. */
   release(): void {
-    if (!this.#released) this.#compressor.release(this.scratch);
+    if (!this.#released) this.#parts.compressor.release(this.work.scratch);
     this.#released = true;
   }
 }

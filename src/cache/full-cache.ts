@@ -1,5 +1,5 @@
 import { GpuOutOfMemoryError } from "../errors.ts";
-import type { GpuContext } from "../gpu/device.ts";
+import { FullRows, type RowsGpu } from "./full-rows.ts";
 import type {
   CachePrefill,
   HeadRows,
@@ -8,10 +8,9 @@ import type {
   LayerRows,
   RestorePoint,
 } from "./kv-cache.ts";
-import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
+import { type KvShape, kvRowBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import { type CachePlan, planCache } from "./scheduler.ts";
-import { writeTable } from "./table.ts";
 
 /** A restore point: the first rows of the cache. */
 interface FullPoint extends RestorePoint {
@@ -22,34 +21,25 @@ interface FullPoint extends RestorePoint {
 }
 
 /**
- * Policy `full`: every row stays. Each layer has one region of keys and one of values,
- * `[head][capacity][headDim]`, that grows by whole granules; a prefill writes its rows right where
- * they stay.
+ * Policy `full`: every row stays. Its regions grow by whole granules, and a prefill writes its rows
+ * right where they stay.
  */
 export class FullCache implements KvCache {
   readonly shape: KvShape;
   readonly options: ResolvedCacheOptions;
-  readonly table: GPUBuffer;
-  readonly #gpu: Pick<GpuContext, "device" | "buffers" | "allocating">;
-  #regions: readonly LayerRegion[] = [];
+  readonly #rows: FullRows;
   #tokens = 0;
   #plan: CachePlan | undefined;
   readonly #points = new Set<FullPoint>();
 
-  constructor(
-    gpu: Pick<GpuContext, "device" | "buffers" | "allocating">,
-    shape: KvShape,
-    options: ResolvedCacheOptions,
-  ) {
+  constructor(gpu: RowsGpu, shape: KvShape, options: ResolvedCacheOptions) {
     this.shape = shape;
     this.options = options;
-    this.#gpu = gpu;
-    this.table = gpu.buffers.create({
-      label: "cache table",
-      purpose: "kv",
-      bytes: tableBytes(shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
-    });
+    this.#rows = new FullRows(gpu, shape);
+  }
+
+  get table(): GPUBuffer {
+    return this.#rows.table;
   }
 
   get tokens(): number {
@@ -57,7 +47,7 @@ export class FullCache implements KvCache {
   }
 
   get fullTokens(): number {
-    return Math.max(this.#tokens, ...this.#regions.map(({ capacity }) => capacity));
+    return Math.max(this.#tokens, this.#rows.mostCapacity);
   }
 
   /** Restore points are only lengths. */
@@ -69,14 +59,8 @@ export class FullCache implements KvCache {
     return this.#plan;
   }
 
-  /** Rows that every head of every layer has room for. */
-  get #capacity(): number {
-    if (this.#regions.length === 0) return 0;
-    return Math.min(...this.#regions.map(({ capacity }) => capacity));
-  }
-
   region(layer: number): LayerRegion {
-    const region = this.#regions[layer];
+    const region = this.#rows.region(layer);
     if (region === undefined) throw new Error(`the cache has no rows for layer ${layer}`);
     return region;
   }
@@ -85,7 +69,7 @@ export class FullCache implements KvCache {
     const { numLayers, numKvHeads } = this.shape;
     const keptMass = Array<number>(numKvHeads).fill(1);
     return Array.from({ length: numLayers }, (_, layer) => {
-      const capacity = this.#regions[layer]?.capacity ?? 0;
+      const capacity = this.#rows.region(layer)?.capacity ?? 0;
       const length = this.#tokens;
       const head = {
         budget: length,
@@ -99,7 +83,7 @@ export class FullCache implements KvCache {
   }
 
   room(): number {
-    return this.#capacity - this.#tokens;
+    return this.#rows.capacity - this.#tokens;
   }
 
   async beginPrefill(newTokens: number, promptTokens: number): Promise<CachePrefill> {
@@ -127,7 +111,7 @@ export class FullCache implements KvCache {
 
   settle(tokens: number): void {
     this.#tokens = tokens;
-    this.#writeTable();
+    this.#rows.writeTable(tokens);
   }
 
   cutPoint(tokens: number, promptTokens: number): number {
@@ -140,7 +124,7 @@ export class FullCache implements KvCache {
   }
 
   async restorePoint(): Promise<FullPoint> {
-    const [tokens, capacity] = [this.#tokens, this.#capacity];
+    const [tokens, capacity] = [this.#tokens, this.#rows.capacity];
     const release = (): void => void this.#points.delete(point);
     const point = { tokens, whole: tokens, capacity, plan: this.#plan, hostBytes: 0, release };
     this.#points.add(point);
@@ -152,7 +136,8 @@ export class FullCache implements KvCache {
     if (point === undefined || point.whole === 0) return this.clear();
     this.#plan = point.plan;
     try {
-      await this.#resize(Math.min(point.capacity, this.#capacity), this.#tokens);
+      const capacity = Math.min(point.capacity, this.#rows.capacity);
+      await this.#rows.resize(capacity, this.#tokens, this.#tokens);
     } catch (error) {
       // Rows may as well stay in buffers that are larger than they were.
       if (!(error instanceof GpuOutOfMemoryError)) throw error;
@@ -171,13 +156,11 @@ export class FullCache implements KvCache {
   clear(): void {
     this.#tokens = 0;
     this.#plan = undefined;
-    for (const region of this.#regions) this.#free(region);
-    this.#regions = [];
+    this.#rows.clear();
   }
 
   destroy(): void {
-    this.clear();
-    this.#gpu.buffers.destroy(this.table);
+    this.#rows.destroy();
   }
 
   /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
@@ -188,79 +171,11 @@ export class FullCache implements KvCache {
       tokens,
       newTokens,
       lengths: Array<number>(numLayers).fill(this.#tokens),
-      capacities: Array<number>(numLayers).fill(this.#capacity),
+      capacities: Array<number>(numLayers).fill(this.#rows.capacity),
       longest: this.#tokens,
       evict: false,
     });
-    await this.#resize(plan.capacities[0] as number, tokens);
+    await this.#rows.resize(plan.capacities[0] as number, this.#tokens, tokens);
     this.#plan = plan;
-  }
-
-  /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
-  async #resize(capacity: number, tokens: number): Promise<void> {
-    const other = this.#regions.flatMap((region, l) => (region.capacity === capacity ? [] : l));
-    if (other.length === 0 && this.#regions.length > 0) return;
-    const bytes = 2 * this.shape.numKvHeads * capacity * kvRowBytes(this.shape);
-    const label = `cache rows of ${tokens} tokens`;
-    const allocate = (which: readonly number[]): Promise<LayerRegion[]> =>
-      this.#gpu.allocating(label, this.shape.numLayers * bytes, () =>
-        which.map((layer) => this.#allocate(layer, capacity)),
-      );
-    try {
-      if (this.#tokens === 0) {
-        for (const region of this.#regions) this.#free(region);
-        this.#regions = [];
-        this.#regions = await allocate(Array.from({ length: this.shape.numLayers }, (_, l) => l));
-      } else {
-        // One layer after the other, so that no more than one is there twice.
-        for (const layer of other) {
-          const [made] = (await allocate([layer])) as [LayerRegion];
-          this.#regions = this.#regions.with(layer, this.#moved(this.region(layer), made));
-        }
-      }
-    } finally {
-      this.#writeTable();
-    }
-  }
-
-  /** Copy the rows in use and free where they were. */
-  #moved(old: LayerRegion, made: LayerRegion): LayerRegion {
-    const rowBytes = kvRowBytes(this.shape);
-    const bytes = this.#tokens * rowBytes;
-    const encoder = this.#gpu.device.createCommandEncoder();
-    for (let head = 0; head < this.shape.numKvHeads; head++) {
-      const from = head * old.capacity * rowBytes;
-      const to = head * made.capacity * rowBytes;
-      encoder.copyBufferToBuffer(old.keys, from, made.keys, to, bytes);
-      encoder.copyBufferToBuffer(old.values, from, made.values, to, bytes);
-    }
-    this.#gpu.device.queue.submit([encoder.finish()]);
-    this.#free(old);
-    return made;
-  }
-
-  #allocate(layer: number, capacity: number): LayerRegion {
-    const create = (what: "keys" | "values"): GPUBuffer =>
-      this.#gpu.buffers.create({
-        label: `layer ${layer} ${what}`,
-        purpose: "kv",
-        layer,
-        bytes: this.shape.numKvHeads * capacity * kvRowBytes(this.shape),
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-      });
-    return { keys: create("keys"), values: create("values"), capacity };
-  }
-
-  #free({ keys, values }: LayerRegion): void {
-    this.#gpu.buffers.destroy(keys);
-    this.#gpu.buffers.destroy(values);
-  }
-
-  #writeTable(): void {
-    const { numLayers, numKvHeads } = this.shape;
-    writeTable(this.#gpu.device, this.table, numLayers * numKvHeads, (entry) => {
-      const capacity = this.#regions[Math.floor(entry / numKvHeads)]?.capacity ?? 0;
-      return [(entry % numKvHeads) * capacity, this.#tokens, capacity];
-    });
   }
 }

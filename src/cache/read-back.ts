@@ -38,3 +38,11 @@ export async function readBack(
     gpu.buffers.destroy(staging);
   }
 }
+
+/** Bytes as 32-bit words, in memory of their own: views need their alignment. */
+export function asWords<T>(
+  bytes: Uint8Array<ArrayBuffer>,
+  view: new (buffer: ArrayBuffer) => T,
+): T {
+  return new view(bytes.slice().buffer);
+}

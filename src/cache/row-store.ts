@@ -1,7 +1,7 @@
 import type { GpuContext } from "../gpu/device.ts";
 import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
-import { readBack } from "./read-back.ts";
-import { type TableEntry, tableEntry, writeTable } from "./table.ts";
+import { asWords, readBack } from "./read-back.ts";
+import { type TableEntry, tableEntries, writeTable } from "./table.ts";
 
 /** A layer's rows on the GPU, all heads in the same buffers. */
 export interface RowBuffers {
@@ -98,7 +98,7 @@ export class RowStore {
 
   /** Take over the table as the GPU has it. */
   readTable(words: Uint32Array): void {
-    this.#entries = this.#entries.map((_, index) => tableEntry(words, index));
+    this.#entries = tableEntries(words);
   }
 
   /** Set the rows in use of every entry, here and on the GPU. */
@@ -115,6 +115,16 @@ export class RowStore {
     const entries = this.#entries;
     const entry = (index: number): TableEntry => entries[index] as TableEntry;
     writeTable(this.#gpu.device, this.table, entries.length, entry);
+  }
+
+  /** Positions of a layer's rows, per head; reads them from the GPU. */
+  async positions(layer: number): Promise<number[][]> {
+    const heads = this.heads(layer);
+    const buffer = this.#layers[layer]?.positions;
+    if (buffer === undefined) return heads.map(() => []);
+    const [bytes] = await readBack(this.#gpu, [{ buffer, bytes: buffer.size }]);
+    const all = asWords(bytes as Uint8Array<ArrayBuffer>, Uint32Array);
+    return heads.map(([offset, length]) => [...all.subarray(offset, offset + length)]);
   }
 
   /** Copy all rows to host memory, a layer at a time. */

@@ -1,36 +1,7 @@
+import type { CacheState } from "./cache-state.ts";
 import type { RestorePoint } from "./kv-cache.ts";
 import type { SavedRows } from "./row-store.ts";
-import type { CachePlan } from "./scheduler.ts";
 import type { TableEntry } from "./table.ts";
-
-/** What a compressed cache is at one moment, beside its rows and window queries. */
-export interface CacheState {
-  /** Tokens seen. */
-  readonly tokens: number;
-  /** Most tokens seen since the cache was empty. */
-  readonly mostTokens: number;
-  /** Tokens of the last prompt, which a share budget is a share of. */
-  readonly promptTokens: number;
-  /** Of the last compression. */
-  readonly plan: CachePlan | undefined;
-  /** Attention mass that the last compression kept, `[layer][head]`. */
-  readonly mass: readonly number[];
-  /** From this token on every head has all rows, in order: they can be dropped from the end. */
-  readonly wholeFrom: number;
-  /** The ring has the last queries before this token; infinite where it has not even those. */
-  readonly queriesEnd: number;
-}
-
-/** The state of a cache that has seen nothing. */
-export const NOTHING_SEEN: CacheState = {
-  tokens: 0,
-  mostTokens: 0,
-  promptTokens: 0,
-  plan: undefined,
-  mass: [],
-  wholeFrom: 0,
-  queriesEnd: 0,
-};
 
 /**
  * A restore point of a compressed cache. While its rows are still there it holds only lengths (and,

@@ -1,6 +1,9 @@
 /** One head's rows in its layer's buffers: (offset, length, capacity). */
 export type TableEntry = readonly [offset: number, length: number, capacity: number];
 
+/** Bytes of an entry on the GPU: (offset, length, capacity, 0), u32 each. */
+export const ENTRY_BYTES = 16;
+
 const ENTRY_WORDS = 4;
 
 /** Write all entries of a cache table, `[layer][head]`. */
@@ -15,8 +18,20 @@ export function writeTable(
   device.queue.writeBuffer(table, 0, words);
 }
 
-/** Entry `index` of a table that was read back. */
-export function tableEntry(words: Uint32Array, index: number): TableEntry {
-  const at = index * ENTRY_WORDS;
-  return [words[at] as number, words[at + 1] as number, words[at + 2] as number];
+/** The entries of a table, or of a part of one, that was read back. */
+export function tableEntries(words: Uint32Array): TableEntry[] {
+  return Array.from({ length: words.length / ENTRY_WORDS }, (_, index) => {
+    const at = index * ENTRY_WORDS;
+    return [words[at] as number, words[at + 1] as number, words[at + 2] as number];
+  });
+}
+
+/** Rows in use of the longest of some heads. */
+export function mostLength(heads: readonly TableEntry[]): number {
+  return Math.max(...heads.map(([, length]) => length));
+}
+
+/** Rows allocated for the largest of some heads. */
+export function mostCapacity(heads: readonly TableEntry[]): number {
+  return Math.max(...heads.map(([, , capacity]) => capacity));
 }
