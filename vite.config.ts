@@ -7,8 +7,8 @@ import { defineConfig, type ViteUserConfigExport } from "vitest/config";
 
 const top = fileURLToPath(new URL(".", import.meta.url));
 
-/** Whole models on a software adapter use every core themselves, so such files run one after another. */
-const oneByOne = { fileParallelism: false, maxWorkers: 1 };
+/** Whole models keep a software adapter's cores busy while they compute, but not while kernels compile and pages load. */
+const two = { maxWorkers: 2 };
 
 /** Kernel tests mostly compile, on one core each; more than a few at once would crowd a GPU's memory. */
 const aFew = { maxWorkers: Math.min(4, availableParallelism()) };
@@ -79,10 +79,10 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
     projects: [
       ring(0, "unit", ["test/unit/**/*.test.ts"], 30, {}),
       ring(1, "kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, aFew),
-      ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 300, oneByOne),
-      ring(3, "golden", ["test/golden/**/*.test.ts"], 900, oneByOne),
-      ring(4, "package", ["test/package/**/*.test.ts"], 600, { ...oneByOne, expect: patient }),
-      ring(5, "browser", ["test/browser/**/*.test.ts"], 300, { ...oneByOne, expect: patient }),
+      ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 300, two),
+      ring(3, "golden", ["test/golden/**/*.test.ts"], 900, two),
+      ring(4, "package", ["test/package/**/*.test.ts"], 600, { ...two, expect: patient }),
+      ring(5, "browser", ["test/browser/**/*.test.ts"], 300, { ...two, expect: patient }),
     ],
   },
 }));
