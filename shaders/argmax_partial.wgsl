@@ -1,6 +1,8 @@
 // argmax_partial: the best logit of each part of the vocabulary, the first half of every sampling.
 //
-//   logit[id] = logits[id], with KEYS: times inv_penalty if > 0, else times penalty, for seen ids
+//   logit[id] = logits[id], with KEYS: times inv_penalty if > 0, else times penalty, for seen ids;
+//   with ADJUST (and KEYS): bias[id] is added before that, and after it goes
+//   counts[id] * frequency_penalty, and presence_penalty if counts[id] > 0
 //   partials[i] = (key, id) of the best logit of part i; ties to the lower id, NaN above all
 //   keys[id] = key of logit[id] (KEYS only)
 //
@@ -19,6 +21,10 @@ struct Params {
     vocab_size: u32,
     penalty: f32, // of logits of seen tokens that are not positive
     inv_penalty: f32, // of the positive ones
+#if ADJUST
+    frequency_penalty: f32,
+    presence_penalty: f32,
+#endif
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,22 +32,36 @@ struct Params {
 #if KEYS
 @group(0) @binding(2) var<storage, read> seen: array<u32>; // (vocab_size / 32) bits
 #endif
-@group(0) @binding(3) var<storage, read_write> partials: array<vec2<u32>>; // (invocations)
+#if ADJUST
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (vocab_size / 4)
+@group(0) @binding(4) var<storage, read> counts: array<vec4<u32>>; // (vocab_size / 4) of the answer
+#endif
+@group(0) @binding(5) var<storage, read_write> partials: array<vec2<u32>>; // (invocations)
 #if KEYS
-@group(0) @binding(4) var<storage, read_write> keys: array<vec4<u32>>; // (vocab_size / 4)
-@group(0) @binding(5) var<storage, read_write> histogram: array<u32>; // (2 * bins)
+@group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>; // (vocab_size / 4)
+@group(0) @binding(7) var<storage, read_write> histogram: array<u32>; // (2 * bins)
 #endif
 
 const LANES: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
 fn load_keys(i: u32) -> vec4<u32> {
 #if KEYS
-    let raw = bitcast<vec4<f32>>(logits[i]);
+    var logit = bitcast<vec4<f32>>(logits[i]);
+#if ADJUST
+    logit += bias[i];
+#endif
     let bits = vec4<u32>(seen[i / 8u]) >> (LANES + 4u * (i % 8u));
     let is_seen = (bits & vec4<u32>(1u)) == vec4<u32>(1u);
-    let is_positive = raw > vec4<f32>(0.0);
+    let is_positive = logit > vec4<f32>(0.0);
     let factor = select(vec4<f32>(params.penalty), vec4<f32>(params.inv_penalty), is_positive);
-    let found = order_key4(select(logits[i], bitcast<vec4<u32>>(raw * factor), is_seen));
+    logit = select(logit, logit * factor, is_seen);
+#if ADJUST
+    let count = vec4<f32>(counts[i]);
+    logit -= count * params.frequency_penalty + min(count, vec4<f32>(1.0)) * params.presence_penalty;
+#endif
+    // Logits that are no numbers stay as they are: WGSL may take NaN for impossible.
+    let is_number = (logits[i] & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
+    let found = order_key4(select(logits[i], bitcast<vec4<u32>>(logit), is_number));
 #else
     let found = order_key4(logits[i]);
 #endif

@@ -16,6 +16,11 @@ const UNDERSTOOD: Record<keyof ChatCompletionRequest, true> = {
   stop: true,
   seed: true,
   n: true,
+  logit_bias: true,
+  frequency_penalty: true,
+  presence_penalty: true,
+  logprobs: true,
+  top_logprobs: true,
   top_k: true,
   min_p: true,
   repetition_penalty: true,
@@ -32,22 +37,17 @@ const IGNORED: ReadonlySet<string> = new Set([
 /** Fields of the API that we can't do, with the values that ask for nothing. */
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
   audio: [],
-  frequency_penalty: [0],
   function_call: ["none"],
   functions: [],
-  logit_bias: [],
-  logprobs: [false],
   modalities: [],
   parallel_tool_calls: [false, true],
   prediction: [],
-  presence_penalty: [0],
   reasoning_effort: [],
   response_format: [],
   service_tier: ["auto", "default"],
   store: [false],
   tool_choice: ["none"],
   tools: [],
-  top_logprobs: [0],
   verbosity: [],
   web_search_options: [],
 };
@@ -80,10 +80,25 @@ export function readRequest(request: ChatCompletionRequest): EngineRequest {
     topK: request.top_k,
     minP: request.min_p,
     repetitionPenalty: request.repetition_penalty,
+    logitBias: request.logit_bias,
+    frequencyPenalty: request.frequency_penalty,
+    presencePenalty: request.presence_penalty,
+    logprobs: readLogprobs(request),
   };
   const options = Object.fromEntries(Object.entries(given).filter(([, value]) => !isAbsent(value)));
   const messages = request.messages.map((message, i) => readMessage(message, `messages[${i}]`));
   return { messages, options };
+}
+
+/** How many of the best tokens are told; undefined: no log-probabilities at all. */
+function readLogprobs({ logprobs, top_logprobs }: ChatCompletionRequest): number | undefined {
+  if (!isAbsent(logprobs) && typeof logprobs !== "boolean") {
+    throw new InvalidOptionError("logprobs", logprobs, "true or false");
+  }
+  if (logprobs !== true && !isAbsent(top_logprobs) && top_logprobs !== 0) {
+    throw new InvalidOptionError("top_logprobs", top_logprobs, "left out without logprobs: true");
+  }
+  return logprobs === true ? (top_logprobs ?? 0) : undefined;
 }
 
 /** Clients send `null` for what they leave out. */

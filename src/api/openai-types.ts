@@ -31,6 +31,14 @@ export interface ChatCompletionRequest {
   readonly stop?: string | readonly string[] | null;
   readonly seed?: number | null;
   readonly n?: 1 | null;
+  /** Token ids, and what is added to their logits: -100 to 100. */
+  readonly logit_bias?: Readonly<Record<string, number>> | null;
+  readonly frequency_penalty?: number | null;
+  readonly presence_penalty?: number | null;
+  /** Tell the log-probability of each token: the model's own, before biases, penalties and temperature. */
+  readonly logprobs?: boolean | null;
+  /** With `logprobs`: those of so many of the best tokens in its place, 0 to 20. */
+  readonly top_logprobs?: number | null;
   // ----
   readonly top_k?: number | null;
   readonly min_p?: number | null;
@@ -69,6 +77,26 @@ export interface ChatCompletionUsage {
 /** Why an answer ended. */
 export type ChatFinishReason = "stop" | "length";
 
+/** A token and how probable the model finds it. */
+export interface ChatTopLogprob {
+  readonly token: string;
+  /** Natural logarithm; -9999 for what is as good as impossible. */
+  readonly logprob: number;
+  /** Of the token's UTF-8 text, which may be a part of a character; null for control tokens. */
+  readonly bytes: readonly number[] | null;
+}
+
+/** A token of the answer, and the best ones in its place. */
+export interface ChatTokenLogprob extends ChatTopLogprob {
+  readonly top_logprobs: readonly ChatTopLogprob[];
+}
+
+/** Log-probabilities of an answer or of a piece of it. */
+export interface ChatLogprobs {
+  readonly content: readonly ChatTokenLogprob[];
+  readonly refusal: null;
+}
+
 /** A whole answer. */
 export interface ChatCompletion {
   readonly id: string;
@@ -84,7 +112,7 @@ export interface ChatCompletion {
         readonly content: string;
         readonly refusal: null;
       };
-      readonly logprobs: null;
+      readonly logprobs: ChatLogprobs | null;
       readonly finish_reason: ChatFinishReason;
     },
   ];
@@ -102,7 +130,7 @@ export interface ChatCompletionChunk {
   readonly choices: readonly {
     readonly index: 0;
     readonly delta: { readonly role?: "assistant"; readonly content?: string };
-    readonly logprobs: null;
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: ChatFinishReason | null;
   }[];
   /** With `include_usage`: null in every chunk but the last. */

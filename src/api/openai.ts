@@ -4,6 +4,8 @@ import type {
   Engine,
   Generation,
   GenerateResult,
+  StepLogprobs,
+  TokenLogprob,
   Usage,
 } from "../engine/types.ts";
 import { readRequest } from "./openai-request.ts";
@@ -14,6 +16,8 @@ import type {
   ChatCompletionRequest,
   ChatCompletions,
   ChatCompletionUsage,
+  ChatLogprobs,
+  ChatTopLogprob,
 } from "./openai-types.ts";
 
 /**
@@ -58,12 +62,12 @@ export function openAi(engine: ChatEngine): {
 type Head = Pick<ChatCompletion, "id" | "created" | "model">;
 
 function completion(result: AnswerResult, head: Head): ChatCompletion {
-  const { text, finishReason, usage } = result;
+  const { text, finishReason, usage, logprobs } = result;
   const message = { role: "assistant", content: text, refusal: null } as const;
   return {
     ...head,
     object: "chat.completion",
-    choices: [{ index: 0, message, logprobs: null, finish_reason: finishReason }],
+    choices: [{ index: 0, message, logprobs: logprobsOf(logprobs), finish_reason: finishReason }],
     ...(usage === undefined ? {} : { usage: usageOf(result, usage) }),
   };
 }
@@ -75,21 +79,41 @@ async function* chunks(
 ): AsyncGenerator<ChatCompletionChunk> {
   const includeUsage = stream_options?.include_usage === true;
   type Choice = ChatCompletionChunk["choices"][number];
-  const chunk = (delta: Choice["delta"], finish_reason: Choice["finish_reason"] = null) =>
+  const chunk = (delta: Choice["delta"], more: Partial<Choice> = {}) =>
     ({
       ...head,
       object: "chat.completion.chunk",
-      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
+      choices: [{ index: 0, delta, logprobs: null, finish_reason: null, ...more }],
       ...(includeUsage ? { usage: null } : {}),
     }) as const;
   yield chunk({ role: "assistant", content: "" });
-  for await (const { text } of generation) if (text !== "") yield chunk({ content: text });
+  for await (const { text, logprobs } of generation) {
+    if (text === "" && logprobs === undefined) continue;
+    yield chunk({ content: text }, { logprobs: logprobsOf(logprobs) });
+  }
   const result = await generation.result;
-  yield chunk({}, result.finishReason);
+  yield chunk({}, { finish_reason: result.finishReason });
   if (includeUsage && result.usage !== undefined) {
     const usage = usageOf(result, result.usage);
     yield { ...head, object: "chat.completion.chunk", choices: [], usage };
   }
+}
+
+/** JSON has no infinity: the value by which OpenAI's API says "very unlikely". */
+const LEAST_LOGPROB = -9999;
+
+function logprobsOf(steps: readonly StepLogprobs[] | undefined): ChatLogprobs | null {
+  if (steps === undefined) return null;
+  const content = steps.map((step) => ({ ...wire(step), top_logprobs: step.top.map(wire) }));
+  return { content, refusal: null };
+}
+
+function wire({ text, logprob, bytes }: TokenLogprob): ChatTopLogprob {
+  return {
+    token: text,
+    logprob: Math.max(logprob, LEAST_LOGPROB),
+    bytes: bytes.length > 0 ? bytes : null,
+  };
 }
 
 function usageOf(

@@ -1,9 +1,12 @@
-import type { FinishReason, GenerateTimings, Usage } from "../engine/types.ts";
+import type { FinishReason, GenerateTimings, StepLogprobs, Usage } from "../engine/types.ts";
 import { RemoteError } from "../errors.ts";
+import { readRemoteLogprobs } from "./remote-logprobs.ts";
 
 /** What one event of a streamed answer says. */
 export interface RemoteChunk {
   readonly text: string;
+  /** Empty where the server tells none. */
+  readonly logprobs: readonly StepLogprobs[];
   readonly finishReason: FinishReason | undefined;
   readonly usage: Usage | undefined;
 }
@@ -14,6 +17,7 @@ interface Wire {
   readonly choices?: readonly {
     readonly text?: unknown;
     readonly delta?: { readonly content?: unknown } | null;
+    readonly logprobs?: unknown;
     readonly finish_reason?: unknown;
   }[];
   readonly usage?: {
@@ -37,6 +41,7 @@ export function readChunk(event: unknown, url: string): RemoteChunk {
   const text = choice?.delta?.content ?? choice?.text;
   return {
     text: typeof text === "string" ? text : "",
+    logprobs: readRemoteLogprobs(choice?.logprobs),
     finishReason: finishReasonOf(choice?.finish_reason, url),
     usage: usage === undefined || usage === null ? undefined : usageOf(usage),
   };

@@ -7,6 +7,7 @@ import type {
   Generation,
   Piece,
   Prompt,
+  StepLogprobs,
   Usage,
 } from "../engine/types.ts";
 import { InvalidOptionError, RemoteError } from "../errors.ts";
@@ -31,7 +32,8 @@ export interface RemoteEngineOptions {
  *
  * `topK`, `minP` and `repetitionPenalty` are no part of the protocol: they are sent, under the names
  * that vLLM and llama.cpp know, only where they are set. `onPrefill` is never called: no server tells.
- * Token ids are not told either, so those of the pieces are empty.
+ * Token ids are not told either, so those of the pieces are empty. Log-probabilities are what the
+ * server makes of them.
  * @throws InvalidOptionError
  */
 export function remoteEngine(options: RemoteEngineOptions): ChatEngine {
@@ -59,9 +61,11 @@ export function remoteEngine(options: RemoteEngineOptions): ChatEngine {
     ];
     const signal = AbortSignal.any(signals);
     signal.throwIfAborted();
+    const asksLogprobs = generate.logprobs !== undefined;
     const started = performance.now();
     const url = `${base}${endpoint}`;
     let text = "";
+    const logprobs: StepLogprobs[] = [];
     let finishReason: FinishReason | undefined;
     let usage: Usage | undefined;
     let [firstAt, lastAt] = [started, started];
@@ -70,11 +74,13 @@ export function remoteEngine(options: RemoteEngineOptions): ChatEngine {
         const chunk = readChunk(event, url);
         usage = chunk.usage ?? usage;
         finishReason = chunk.finishReason ?? finishReason;
-        if (chunk.text === "") continue;
+        if (chunk.text === "" && chunk.logprobs.length === 0) continue;
         lastAt = performance.now();
         if (text === "") firstAt = lastAt;
         text += chunk.text;
-        yield { text: chunk.text, tokenIds: [] };
+        logprobs.push(...chunk.logprobs);
+        const told = asksLogprobs ? { logprobs: chunk.logprobs } : {};
+        yield { text: chunk.text, tokenIds: [], ...told };
       }
       signal.throwIfAborted();
       if (finishReason === undefined) {
@@ -84,7 +90,17 @@ export function remoteEngine(options: RemoteEngineOptions): ChatEngine {
           "",
         );
       }
-      return { text, finishReason, usage, timings: answerTimings(usage, started, firstAt, lastAt) };
+      if (asksLogprobs && text !== "" && logprobs.length === 0) {
+        const advice = "leave out logprobs, or let the server tell them";
+        throw new RemoteError(`${url} told no log-probabilities; ${advice}`, 200, "");
+      }
+      return {
+        text,
+        ...(asksLogprobs ? { logprobs } : {}),
+        finishReason,
+        usage,
+        timings: answerTimings(usage, started, firstAt, lastAt),
+      };
     } catch (error) {
       if (!(error instanceof RemoteError)) throw error;
       throw new RemoteError(error.message, error.status, text, { cause: error });
@@ -119,7 +135,7 @@ interface RequestParts {
 /** The request of a call; its options are checked as those of a local engine are. */
 function requestFor(prompt: Prompt, options: GenerateOptions): RequestParts {
   const sampling = resolveSampling(options);
-  const { maxTokens, stop, topK, minP, repetitionPenalty } = options;
+  const { maxTokens, stop, topK, minP, repetitionPenalty, logprobs } = options;
   if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens > 0)) {
     throw new InvalidOptionError("maxTokens", maxTokens, "a whole number from 1");
   }
@@ -131,6 +147,9 @@ function requestFor(prompt: Prompt, options: GenerateOptions): RequestParts {
     seed: sampling.seed,
     ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
     ...(stop === undefined || stop.length === 0 ? {} : { stop }),
+    ...(sampling.logitBias.length === 0 ? {} : { logit_bias: options.logitBias }),
+    ...(sampling.frequencyPenalty === 0 ? {} : { frequency_penalty: sampling.frequencyPenalty }),
+    ...(sampling.presencePenalty === 0 ? {} : { presence_penalty: sampling.presencePenalty }),
     ...(topK === undefined ? {} : { top_k: topK }),
     ...(minP === undefined ? {} : { min_p: minP }),
     ...(repetitionPenalty === undefined
@@ -138,7 +157,10 @@ function requestFor(prompt: Prompt, options: GenerateOptions): RequestParts {
       : { repetition_penalty: repetitionPenalty, repeat_penalty: repetitionPenalty }),
   };
   const isChat = typeof prompt !== "string" && typeof prompt[0] !== "number";
-  return isChat
-    ? { endpoint: "/chat/completions", body: { ...body, messages: prompt } }
-    : { endpoint: "/completions", body: { ...body, prompt } };
+  if (isChat) {
+    const asked = logprobs === undefined ? {} : { logprobs: true, top_logprobs: logprobs };
+    return { endpoint: "/chat/completions", body: { ...body, ...asked, messages: prompt } };
+  }
+  const asked = logprobs === undefined ? {} : { logprobs };
+  return { endpoint: "/completions", body: { ...body, ...asked, prompt } };
 }

@@ -1,4 +1,5 @@
 import type { GpuContext } from "../gpu/device.ts";
+import { LOGPROB_WORDS } from "./token-logprobs.ts";
 
 /** Slots of the GPU's token ring: more than all steps that are ever in flight. */
 export const TOKEN_RING_SLOTS = 64;
@@ -15,12 +16,21 @@ const GROUP_MS = 40;
 export interface DecodeSteps {
   /** `array<u32>` of `TOKEN_RING_SLOTS`: the token of step `s` at `s % TOKEN_RING_SLOTS`. */
   readonly ring: GPUBuffer;
+  /** `u32[TOKEN_RING_SLOTS][LOGPROB_WORDS]`, read along with the tokens where there is one. */
+  readonly logprobs: GPUBuffer | undefined;
   /** Steps that may be submitted before `makeRoom` is needed. */
   room(): number;
   /** Called with nothing in flight: make the cache larger, or compress it. */
   makeRoom(): Promise<void>;
   /** Submit `count` decode steps, then let `after` add the copy of the ring. */
   submit(count: number, after: (encoder: GPUCommandEncoder) => void): void;
+}
+
+/** What a read-back brought of some steps. */
+export interface StepGroup {
+  readonly tokens: Uint32Array;
+  /** `LOGPROB_WORDS` for each token. */
+  readonly logprobs: Uint32Array<ArrayBuffer> | undefined;
 }
 
 interface Group {
@@ -36,20 +46,13 @@ interface Group {
  */
 export class DecodeLoop {
   readonly #gpu: GpuContext;
+  #staging: readonly GPUBuffer[];
   readonly #free: GPUBuffer[];
-  readonly #all: readonly GPUBuffer[];
 
   constructor(gpu: GpuContext) {
     this.#gpu = gpu;
-    this.#all = Array.from({ length: GROUPS_IN_FLIGHT + 1 }, (_, i) =>
-      gpu.buffers.create({
-        label: `token read-back ${i}`,
-        purpose: "staging",
-        bytes: TOKEN_RING_SLOTS * 4,
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      }),
-    );
-    this.#free = [...this.#all];
+    this.#staging = this.#createStaging(TOKEN_RING_SLOTS * 4);
+    this.#free = [...this.#staging];
   }
 
   /**
@@ -57,7 +60,8 @@ export class DecodeLoop {
    * prompt's last row, is submitted already. Sentinels come through as they are in the ring. When
    * the consumer stops early, everything in flight is drained before this returns.
    */
-  async *run(steps: DecodeSteps, maxSteps: number): AsyncGenerator<Uint32Array> {
+  async *run(steps: DecodeSteps, maxSteps: number): AsyncGenerator<StepGroup> {
+    await this.#fit(TOKEN_RING_SLOTS * 4 + (steps.logprobs?.size ?? 0));
     const flight: Group[] = [];
     let submitted = 0;
     let groupSteps = 1;
@@ -66,7 +70,10 @@ export class DecodeLoop {
       const staging = this.#free.pop();
       if (staging === undefined) throw new Error("no free read-back buffer");
       submit(count, (encoder) => {
-        encoder.copyBufferToBuffer(steps.ring, 0, staging, 0, staging.size);
+        const { ring, logprobs } = steps;
+        encoder.copyBufferToBuffer(ring, 0, staging, 0, ring.size);
+        if (logprobs === undefined) return;
+        encoder.copyBufferToBuffer(logprobs, 0, staging, ring.size, logprobs.size);
       });
       const mapped = staging.mapAsync(GPUMapMode.READ);
       mapped.catch(() => {}); // awaited below, maybe after another group failed
@@ -82,20 +89,20 @@ export class DecodeLoop {
           launch(Math.min(groupSteps, maxSteps - submitted, steps.room()), steps.submit);
         }
         const group = flight.shift() as Group;
-        const tokens = await this.#read(group);
+        const read = await this.#read(group, steps.logprobs !== undefined);
         const now = performance.now();
         const wanted = Math.round(GROUP_MS / Math.max((now - lastRead) / group.count, 0.1));
         groupSteps = Math.min(Math.max(wanted, 1), MAX_GROUP_STEPS, 2 * groupSteps);
         lastRead = now;
-        yield tokens;
+        yield read;
       }
     } finally {
-      for (const group of flight) await this.#read(group);
+      for (const group of flight) await this.#read(group, false);
     }
   }
 
   destroy(): void {
-    for (const buffer of this.#all) this.#gpu.buffers.destroy(buffer);
+    for (const buffer of this.#staging) this.#gpu.buffers.destroy(buffer);
   }
 
   #submitCopy(copy: (encoder: GPUCommandEncoder) => void): void {
@@ -104,15 +111,45 @@ export class DecodeLoop {
     this.#gpu.device.queue.submit([encoder.finish()]);
   }
 
-  async #read({ firstStep, count, staging, mapped }: Group): Promise<Uint32Array> {
-    await this.#gpu.settled(mapped);
-    const ring = new Uint32Array(staging.getMappedRange());
-    const tokens = Uint32Array.from(
-      { length: count },
-      (_, i) => ring[(firstStep + i) % TOKEN_RING_SLOTS] as number,
+  /** Make the read-back buffers larger, if need be; none is in use. */
+  async #fit(bytes: number): Promise<void> {
+    const old = this.#staging;
+    if ((old[0] as GPUBuffer).size >= bytes) return;
+    this.#staging = await this.#gpu.allocating("token read-back", bytes * old.length, () =>
+      this.#createStaging(bytes),
     );
+    this.#free.splice(0, this.#free.length, ...this.#staging);
+    for (const buffer of old) this.#gpu.buffers.destroy(buffer);
+  }
+
+  #createStaging(bytes: number): GPUBuffer[] {
+    return Array.from({ length: GROUPS_IN_FLIGHT + 1 }, (_, i) =>
+      this.#gpu.buffers.create({
+        label: `token read-back ${i}`,
+        purpose: "staging",
+        bytes,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      }),
+    );
+  }
+
+  async #read(group: Group, withLogprobs: boolean): Promise<StepGroup> {
+    const { firstStep, count, staging, mapped } = group;
+    await this.#gpu.settled(mapped);
+    const words = new Uint32Array(staging.getMappedRange());
+    /** Rows of so many words each, in the order of the steps. */
+    const rows = (first: number, width: number): Uint32Array<ArrayBuffer> => {
+      const out = new Uint32Array(count * width);
+      for (let i = 0; i < count; i++) {
+        const at = first + ((firstStep + i) % TOKEN_RING_SLOTS) * width;
+        out.set(words.subarray(at, at + width), i * width);
+      }
+      return out;
+    };
+    const tokens = rows(0, 1);
+    const logprobs = withLogprobs ? rows(TOKEN_RING_SLOTS, LOGPROB_WORDS) : undefined;
     staging.unmap();
     this.#free.push(staging);
-    return tokens;
+    return { tokens, logprobs };
   }
 }

@@ -112,12 +112,13 @@ export class Decoder {
 
   /** What the decode loop drives, from the cache as a prefill left it. */
   steps(sampling: ResolvedSampling): DecodeSteps & { submitted(): number } {
-    const { cache, tracer, timer } = this.#runtime;
+    const { cache, tracer, timer, sampler } = this.#runtime;
     let pending = 0; // rows that the GPU appends and the host has not counted yet
     let submitted = 0;
     return {
       submitted: () => submitted,
       ring: this.#ring,
+      logprobs: sampling.logprobs === undefined ? undefined : sampler.logprobs,
       room: () => cache.room() - pending,
       makeRoom: async () => {
         tracer?.enter("compress");

@@ -10,6 +10,7 @@ import { cacheReport, cacheSample, memoryReport } from "./memory.ts";
 import { prefillPrompt } from "./prefill-prompt.ts";
 import type { Runtime } from "./runtime.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
+import { readLogprobs } from "./token-logprobs.ts";
 import type {
   FinishReason,
   GenerateOptions,
@@ -17,6 +18,7 @@ import type {
   GenerateTimings,
   Piece,
   Prompt,
+  StepLogprobs,
 } from "./types.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
@@ -72,7 +74,7 @@ export async function* generate(
 ): AsyncGenerator<Piece, GenerateResult> {
   const { runtime, tokenizer, conversation, decoder } = generator;
   options.signal?.throwIfAborted();
-  const sampling = resolveSampling(options);
+  const sampling = resolveSampling(options, runtime.config.vocabSize);
   checkStop(options.stop ?? []);
   const reuse = conversation.find(promptTokens(tokenizer, prompt));
   const { contextLength } = runtime.config;
@@ -107,7 +109,7 @@ async function* answer(
   const started = performance.now();
   const { signal, stop = [], sampling, maxTokens } = options;
   const { sampler, cache, gpu, tracer } = runtime;
-  await sampler.prepare(sampling);
+  await sampler.begin(sampling);
   decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
   const { passes } = await prefillPrompt(runtime, decoder, reuse, options);
   const prefilled = performance.now();
@@ -116,12 +118,13 @@ async function* answer(
   tracer?.enter("decode");
 
   const tokenIds: number[] = [];
+  const logprobs: StepLogprobs[] = [];
   const detokenizer = new StreamingDetokenizer(tokenizer);
   const stops = new StopStrings(stop);
   const steps = decoder.steps(sampling);
   let [text, firstAt, lastAt] = ["", prefilled, prefilled];
   let finishReason: FinishReason = "length";
-  for await (const group of loop.run(steps, maxTokens)) {
+  for await (const { tokens: group, logprobs: words } of loop.run(steps, maxTokens)) {
     signal?.throwIfAborted();
     lastAt = performance.now();
     if (tokenIds.length === 0) firstAt = lastAt;
@@ -135,6 +138,8 @@ async function* answer(
       if (stops.found) break; // what comes after in this group is not part of the answer
     }
     tokenIds.push(...taken);
+    const told = words && readLogprobs(words, taken, sampling.logprobs ?? 0, tokenizer);
+    logprobs.push(...(told ?? []));
     if (tracer !== undefined) {
       const { tokens, fullBytes } = cacheSample(
         cache,
@@ -146,7 +151,9 @@ async function* answer(
     const ended = finishReason === "stop" || tokenIds.length === maxTokens;
     if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
     text += piece;
-    if (piece !== "" || taken.length > 0) yield { text: piece, tokenIds: taken };
+    if (piece !== "" || taken.length > 0) {
+      yield { text: piece, tokenIds: taken, ...(told === undefined ? {} : { logprobs: told }) };
+    }
     if (ended) break;
   }
   // Every token has its row but for the last one, unless that brought a stop token. Behind a stop
@@ -179,6 +186,7 @@ async function* answer(
   return {
     text,
     tokenIds,
+    ...(sampling.logprobs === undefined ? {} : { logprobs }),
     promptTokenIds: [...promptTokenIds],
     finishReason,
     usage,

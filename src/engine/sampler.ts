@@ -3,6 +3,10 @@ import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList, Workgroups } from "../gpu/recorder.ts";
 import type { ResolvedSampling } from "../sampling/options.ts";
+import { TOKEN_RING_SLOTS } from "./decode-loop.ts";
+import { Lazy } from "./lazy.ts";
+import { adjustsLogits, LogitAdjustment } from "./logit-adjustment.ts";
+import { TokenLogprobs } from "./token-logprobs.ts";
 
 /** In `tokens`: the step began after a stop token and did nothing. */
 export const TOKEN_SKIPPED = 0xffffffff;
@@ -31,12 +35,14 @@ export interface SamplerStep {
 
 /** Chooses tokens on the GPU and ends the step there. */
 export interface Sampler {
+  /** Log-probabilities by step, from the first `begin` on that asks for them. */
+  readonly logprobs: GPUBuffer | undefined;
   /**
-   * Compile and allocate what these options need, once. Greedy sampling without a penalty is ready
-   * from the start.
+   * An answer with these options begins: compile and allocate what they need, once, and forget the
+   * tokens of the answer before. Greedy sampling that changes no logits is ready from the start.
    */
-  prepare(options: ResolvedSampling): Promise<void>;
-  /** Record choosing the next token from the logits, and the end of the step. */
+  begin(options: ResolvedSampling): Promise<void>;
+  /** Record choosing the next token from the logits, the end of the step, and what is told of it. */
   record(list: DispatchList, step: SamplerStep): void;
   destroy(): void;
 }
@@ -63,7 +69,7 @@ interface GreedyParts {
   readonly partials: GPUBuffer;
 }
 
-/** What temperature or a repetition penalty need beyond that. */
+/** What temperature, penalties or biases need beyond that. */
 interface SampledParts {
   readonly argmaxPartialKeys: Kernel;
   readonly sampleHistogram: Kernel;
@@ -98,24 +104,39 @@ class GpuSampler implements Sampler {
   readonly #gpu: GpuContext;
   readonly #vocabSize: number;
   readonly #greedy: GreedyParts;
-  #preparing: Promise<void> | undefined;
-  #sampled: SampledParts | undefined;
+  readonly #sampled: Lazy<SampledParts>;
+  readonly #adjustment: Lazy<LogitAdjustment>;
+  readonly #adjustedPartial: Lazy<Kernel>;
+  readonly #logprobs: Lazy<TokenLogprobs>;
 
   constructor(gpu: GpuContext, vocabSize: number, greedy: GreedyParts) {
     this.#gpu = gpu;
     this.#vocabSize = vocabSize;
     this.#greedy = greedy;
+    this.#sampled = new Lazy(() => this.#createSampled());
+    this.#adjustment = new Lazy(() => LogitAdjustment.create(gpu, vocabSize));
+    this.#adjustedPartial = new Lazy(() =>
+      gpu.kernels.get({
+        name: "argmax_partial",
+        flags: ["KEYS", "ADJUST"],
+        constants: PARTIAL_SIZE,
+      }),
+    );
+    const sizes = { slots: TOKEN_RING_SLOTS, workgroupSize: workgroupSize(gpu) };
+    this.#logprobs = new Lazy(() => TokenLogprobs.create(gpu, vocabSize, sizes));
   }
 
-  async prepare(options: ResolvedSampling): Promise<void> {
-    if (isPlainGreedy(options)) return;
-    this.#preparing ??= this.#prepareSampled();
-    try {
-      await this.#preparing;
-    } catch (error) {
-      this.#preparing = undefined; // there may be enough memory next time
-      throw error;
-    }
+  get logprobs(): GPUBuffer | undefined {
+    return this.#logprobs.value?.ring;
+  }
+
+  async begin(options: ResolvedSampling): Promise<void> {
+    // One after the other: a failed allocation frees what was made since it began.
+    if (!isPlainGreedy(options)) await this.#sampled.get();
+    if (options.logprobs !== undefined) await this.#logprobs.get();
+    if (!adjustsLogits(options)) return;
+    await this.#adjustedPartial.get();
+    (await this.#adjustment.get()).begin(options);
   }
 
   record(list: DispatchList, step: SamplerStep): void {
@@ -123,33 +144,59 @@ class GpuSampler implements Sampler {
     if (logits.size < Math.ceil(this.#vocabSize / 4) * 16) {
       throw new Error(`logits of ${logits.size} bytes are too small for ${this.#vocabSize} tokens`);
     }
-    const { argmaxPartial, partials } = this.#greedy;
-    const params = {
-      vocab_size: this.#vocabSize,
-      penalty: options.repetitionPenalty,
-      inv_penalty: 1 / options.repetitionPenalty,
-    };
-    const grid: Workgroups = [partialWorkgroups(this.#vocabSize), 1, 1];
     if (isPlainGreedy(options)) {
-      list.run(argmaxPartial, { logits, partials }, params, grid);
+      const { argmaxPartial, partials } = this.#greedy;
+      const grid: Workgroups = [partialWorkgroups(this.#vocabSize), 1, 1];
+      list.run(argmaxPartial, { logits, partials }, this.#penalties(options), grid);
       this.#recordArgmax(list, step);
-      return;
+    } else {
+      const sampled = prepared(this.#sampled);
+      this.#recordKeys(list, step, sampled);
+      if (options.temperature === 0) this.#recordArgmax(list, step);
+      else this.#recordDraw(list, step, sampled);
     }
-    const sampled = this.#sampled;
-    if (sampled === undefined) throw new Error("the sampler is not prepared for these options");
-    const { argmaxPartialKeys, keys, histogram } = sampled;
-    const buffers = { logits, seen: step.seen, partials, keys, histogram };
-    list.run(argmaxPartialKeys, buffers, params, grid);
-    if (options.temperature === 0) this.#recordArgmax(list, step);
-    else this.#recordDraw(list, step, sampled);
+    if (adjustsLogits(options)) prepared(this.#adjustment).record(list, step.state, options);
+    if (options.logprobs === undefined) return;
+    prepared(this.#logprobs).record(list, logits, step.state, options.logprobs);
   }
 
   destroy(): void {
     const { buffers } = this.#gpu;
     buffers.destroy(this.#greedy.partials);
-    if (this.#sampled === undefined) return;
-    const { keys, histogram, selection } = this.#sampled;
+    this.#adjustment.value?.destroy();
+    this.#logprobs.value?.destroy();
+    if (this.#sampled.value === undefined) return;
+    const { keys, histogram, selection } = this.#sampled.value;
     for (const buffer of [keys, histogram, selection]) buffers.destroy(buffer);
+  }
+
+  /** Logits as keys, with penalties and biases. */
+  #recordKeys(
+    list: DispatchList,
+    { logits, seen, options }: SamplerStep,
+    parts: SampledParts,
+  ): void {
+    const { argmaxPartialKeys, keys, histogram } = parts;
+    const buffers = { logits, seen, partials: this.#greedy.partials, keys, histogram };
+    const params = this.#penalties(options);
+    const grid: Workgroups = [partialWorkgroups(this.#vocabSize), 1, 1];
+    if (!adjustsLogits(options)) {
+      list.run(argmaxPartialKeys, buffers, params, grid);
+      return;
+    }
+    const { frequencyPenalty, presencePenalty } = options;
+    const kernel = prepared(this.#adjustedPartial);
+    const adjusting = { ...buffers, ...prepared(this.#adjustment).buffers };
+    const more = { frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty };
+    list.run(kernel, adjusting, { ...params, ...more }, grid);
+  }
+
+  #penalties({ repetitionPenalty }: ResolvedSampling): Record<string, number> {
+    return {
+      vocab_size: this.#vocabSize,
+      penalty: repetitionPenalty,
+      inv_penalty: 1 / repetitionPenalty,
+    };
   }
 
   #recordArgmax(list: DispatchList, step: SamplerStep): void {
@@ -184,7 +231,7 @@ class GpuSampler implements Sampler {
     list.run(parts.sampleDraw, buffers, params, ONE_WORKGROUP);
   }
 
-  async #prepareSampled(): Promise<void> {
+  async #createSampled(): Promise<SampledParts> {
     const { kernels } = this.#gpu;
     const WORKGROUP_SIZE = workgroupSize(this.#gpu);
     const VEC4S = HISTOGRAM_LOGITS / (4 * WORKGROUP_SIZE);
@@ -201,12 +248,17 @@ class GpuSampler implements Sampler {
       histogram: createBuffer(this.#gpu, "histogram", 2 * BINS * 4),
       selection: createBuffer(this.#gpu, "selection", 2 * 4),
     }));
-    this.#sampled = { ...compiled, ...buffers };
+    return { ...compiled, ...buffers };
   }
 }
 
-function isPlainGreedy({ temperature, repetitionPenalty }: ResolvedSampling): boolean {
-  return temperature === 0 && repetitionPenalty === 1;
+function isPlainGreedy(options: ResolvedSampling): boolean {
+  return options.temperature === 0 && options.repetitionPenalty === 1 && !adjustsLogits(options);
+}
+
+function prepared<T>({ value }: Lazy<T>): T {
+  if (value === undefined) throw new Error("the sampler is not prepared for these options");
+  return value;
 }
 
 /** Barriers cost CPU adapters by the invocation, a GPU nearly nothing. */

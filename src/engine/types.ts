@@ -68,6 +68,26 @@ export interface GenerateOptions extends SamplingOptions {
 export interface Piece {
   readonly text: string;
   readonly tokenIds: readonly number[];
+  /** One for each token, with the option `logprobs`. */
+  readonly logprobs?: readonly StepLogprobs[];
+}
+
+/** A token and how probable the model finds it. */
+export interface TokenLogprob {
+  /** Undefined where a server answered. */
+  readonly tokenId: number | undefined;
+  /** Its bytes as text, U+FFFD where they are no whole character; control tokens as they are spelled. */
+  readonly text: string;
+  /** None for control tokens. */
+  readonly bytes: readonly number[];
+  /** Natural log-probability, before bias, penalties, temperature and cuts. */
+  readonly logprob: number;
+}
+
+/** The token that a step chose, and the best ones in its place. */
+export interface StepLogprobs extends TokenLogprob {
+  /** As many as the option `logprobs` asks for, from the best on. */
+  readonly top: readonly TokenLogprob[];
 }
 
 /** Why an answer ended: the model stopped (or a stop text came), or `maxTokens` were made. */
@@ -88,6 +108,8 @@ export interface GenerateTimings {
 /** What every answer comes to, wherever it was made. */
 export interface AnswerResult {
   readonly text: string;
+  /** Those of all pieces, with the option `logprobs`. */
+  readonly logprobs?: readonly StepLogprobs[];
   readonly finishReason: FinishReason;
   /** Undefined where a server did not tell. */
   readonly usage: Usage | undefined;

@@ -104,7 +104,7 @@ export class ModelRun {
     const greedy = resolveSampling();
     this.#decoder.record(greedy);
     const tokenIds: number[] = [];
-    for await (const group of this.#loop.run(this.#decoder.steps(greedy), maxTokens)) {
+    for await (const { tokens: group } of this.#loop.run(this.#decoder.steps(greedy), maxTokens)) {
       const stop = group.findIndex((id) => stopTokenIds.includes(id));
       tokenIds.push(...(stop < 0 ? group : group.subarray(0, stop)));
       if (stop >= 0) break;

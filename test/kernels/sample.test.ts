@@ -6,8 +6,9 @@ import { resolveSampling, type SamplingOptions } from "../../src/sampling/option
 import { randomUnit } from "../../src/sampling/rng.ts";
 import { openTestDevice, seededRandom } from "../gpu.ts";
 import { argmax } from "../reference/argmax.ts";
+import { countToken } from "../reference/count_token.ts";
 import { finishStep, type StepState } from "../reference/finish_step.ts";
-import { distributions, draw, isDrawn, penalise } from "../reference/sample.ts";
+import { adjust, distributions, draw, isDrawn } from "../reference/sample.ts";
 import { runSampler, type SamplerRun, startState } from "./sampler-case.ts";
 
 const gpu = await openTestDevice();
@@ -161,8 +162,8 @@ describe("repetition penalty", () => {
         const unit = randomUnit(given.seed, step);
         const isRight =
           given.temperature === 0
-            ? id === argmax(penalise(logits, twin.seen, given.repetitionPenalty))
-            : distributions(logits, resolved, twin.seen).some((d) => isDrawn(d, unit, id));
+            ? id === argmax(adjust(logits, resolved, twin))
+            : distributions(logits, resolved, twin).some((d) => isDrawn(d, unit, id));
         if (!isRight) throw new Error(`step ${step}: got ${id}`);
         finishStep(twin, id, [], 1);
       });
@@ -170,6 +171,80 @@ describe("repetition penalty", () => {
       // Below 1 the first choice only gets better.
       const isVaried = new Set(after.tokens).size > 1;
       expect(isVaried).toBe(given.repetitionPenalty > 1);
+    }
+  });
+});
+
+describe("bias, frequency and presence penalty", () => {
+  test.each<[string, SamplingOptions]>([
+    ["greedy frequency", { frequencyPenalty: 0.3 }],
+    ["greedy presence", { presencePenalty: 1.1 }],
+    ["greedy, negative: what came comes again", { frequencyPenalty: -0.5, presencePenalty: -2 }],
+    ["greedy bias", { logitBias: { 0: -100, 3: 5, 96: 4.5, 50: 5.2 } }],
+    [
+      "sampled, all of them",
+      {
+        temperature: 0.6,
+        topK: 30,
+        topP: 0.9,
+        repetitionPenalty: 1.5,
+        frequencyPenalty: 0.7,
+        presencePenalty: 0.4,
+        logitBias: { 1: 2, 2: -1, 95: 3 },
+      },
+    ],
+  ])("%s", async (_name, options) => {
+    const STEPS = 40;
+    const given = { temperature: 0, seed: 5, ...options };
+    const resolved = resolveSampling(given);
+    for (const [vocabSize, on] of [
+      [97, KINDS[0]],
+      [4099, KINDS[1]],
+    ] as const) {
+      const logits = seededRandom(vocabSize).normals(vocabSize, 0.4);
+      const before = startState(STEPS, { seen: new Set([1, 7, 96]) });
+      const after = await sample({ on, logits, given, before, steps: STEPS });
+      const twin = { ...structuredClone(before), counts: new Map<number, number>() };
+      after.tokens.forEach((id, step) => {
+        const unit = randomUnit(given.seed, step);
+        const isRight =
+          given.temperature === 0
+            ? id === argmax(adjust(logits, resolved, twin))
+            : distributions(logits, resolved, twin).some((d) => isDrawn(d, unit, id));
+        if (!isRight) throw new Error(`step ${step} of ${vocabSize} logits: got ${id}`);
+        finishStep(twin, id, [], 1);
+        countToken(twin.counts, id);
+      });
+      const { counts: _, ...state } = twin;
+      expect(after).toEqual(state);
+    }
+  });
+
+  test("a sampler forgets the answer before, its bias and its counts", async () => {
+    const vocabSize = 33;
+    const logits = seededRandom(3).normals(vocabSize, 0.1);
+    const sampler = await createSampler(gpu, { vocabSize });
+    const run = async (given: SamplingOptions): Promise<readonly number[]> => {
+      const options = resolveSampling(given);
+      const before = startState(9);
+      const all = { vocabSize, logits, options, before, steps: 9 };
+      return (await runSampler(gpu, sampler, all)).tokens;
+    };
+    const first = await run({ presencePenalty: 2 });
+    expect(new Set(first).size).toBe(9);
+    expect(await run({ logitBias: { 4: 50 } })).toEqual(first.map(() => 4));
+    expect(await run({ presencePenalty: 2 })).toEqual(first);
+    expect(await run({})).toEqual(first.map(() => first[0]));
+    sampler.destroy();
+  });
+
+  test("a bias makes no number out of NaN or infinity", async () => {
+    for (const bad of [NaN, Infinity]) {
+      const logits = seededRandom(3).normals(100);
+      logits[17] = bad;
+      const given = { logitBias: { 17: -100 }, frequencyPenalty: 1 };
+      const after = await sample({ logits, given, before: startState(1) });
+      expect(after.tokens).toEqual([TOKEN_UNSOUND]);
     }
   });
 });
@@ -217,7 +292,8 @@ describe("createSampler", () => {
     const sampler = await createSampler(gpu, { vocabSize: 8 });
     const unprepared = {
       ...sampler,
-      prepare: async () => {},
+      begin: async () => {},
+      logprobs: undefined,
       record: sampler.record.bind(sampler),
     };
     const attempt = runSampler(gpu, unprepared, {
@@ -236,7 +312,7 @@ describe("createSampler", () => {
     const before = gpu.buffers.now.total;
     const sampler = await createSampler(gpu, { vocabSize: 49152 });
     const options = resolveSampling({ temperature: 1 });
-    await Promise.all([sampler.prepare(options), sampler.prepare(options)]);
+    await Promise.all([sampler.begin(options), sampler.begin(options)]);
     expect(gpu.buffers.now.total - before).toBe(768 * 8 + 49152 * 4 + 2048 * 4 + 8);
     sampler.destroy();
     expect(gpu.buffers.now.total).toBe(before);

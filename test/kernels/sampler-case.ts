@@ -51,8 +51,8 @@ export async function runSampler(
     stopIds: storageBuffer(gpu, Uint32Array.of(stopIds.length, ...stopIds)),
     seen: storageBuffer(gpu, seenBitmap(before.seen, vocabSize)),
   };
-  await sampler.prepare(options);
-  const recorder = new Recorder(gpu.device, gpu.buffers, 8 * steps, "sampler test");
+  await sampler.begin(options);
+  const recorder = new Recorder(gpu.device, gpu.buffers, 12 * steps, "sampler test");
   for (let i = 0; i < steps; i++) {
     const tableCount = before.lengths.length;
     sampler.record(recorder, { ...buffers, tableCount, options, advance });

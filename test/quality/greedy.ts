@@ -48,7 +48,7 @@ export class GreedyAnswers {
     const stops = new Set(stopTokenIds);
     const answer: number[] = [];
     let begun: readonly [seconds: number, cpu: number | undefined] | undefined;
-    for await (const group of this.#loop.run(this.#decoder.steps(greedy), count)) {
+    for await (const { tokens: group } of this.#loop.run(this.#decoder.steps(greedy), count)) {
       begun ??= [performance.now() / 1000, workerCpuSeconds()];
       const end = group.findIndex((id) => stops.has(id));
       answer.push(...(end < 0 ? group : group.subarray(0, end)));

@@ -3,15 +3,31 @@ import type { ResolvedSampling } from "../../src/sampling/options.ts";
 /** Errors of f32 in sums of thousands of weights stay below this share of the whole. */
 const TOLERANCE = 1e-5;
 
-/** Repetition penalty, in f32 as on the GPU. */
-export function penalise(
+/** The tokens that penalties look at. */
+export interface Past {
+  /** Those of the prompt, and those chosen. */
+  readonly seen: ReadonlySet<number>;
+  /** How often each was chosen. */
+  readonly counts?: ReadonlyMap<number, number>;
+}
+
+/** Bias, repetition, frequency and presence penalty, in f32 as on the GPU. */
+export function adjust(
   logits: Float32Array,
-  seen: ReadonlySet<number>,
-  penalty: number,
+  options: ResolvedSampling,
+  { seen, counts = new Map() }: Past,
 ): Float32Array {
-  const factor = Math.fround(penalty);
-  const inverse = Math.fround(1 / penalty);
-  return logits.map((x, id) => (seen.has(id) ? x * (x > 0 ? inverse : factor) : x));
+  const factor = Math.fround(options.repetitionPenalty);
+  const inverse = Math.fround(1 / options.repetitionPenalty);
+  const bias = new Map(options.logitBias);
+  return logits.map((logit, id) => {
+    const count = counts.get(id) ?? 0;
+    const biased = Math.fround(logit + Math.fround(bias.get(id) ?? 0));
+    const penalised = Math.fround(seen.has(id) ? biased * (biased > 0 ? inverse : factor) : biased);
+    const frequency = Math.fround(count * Math.fround(options.frequencyPenalty));
+    const presence = Math.fround(count > 0 ? options.presencePenalty : 0);
+    return penalised - Math.fround(frequency + presence);
+  });
 }
 
 /** Tokens from the best to the worst, ties by id, with their weights. */
@@ -74,9 +90,9 @@ export function isDrawn({ ids, upTo }: Distribution, unit: number, id: number): 
 export function distributions(
   logits: Float32Array,
   options: ResolvedSampling,
-  seen: ReadonlySet<number> = new Set(),
+  past: Past = { seen: new Set() },
 ): Distribution[] {
-  const ranked = rank(penalise(logits, seen, options.repetitionPenalty), options.temperature);
+  const ranked = rank(adjust(logits, options, past), options.temperature);
   const { topK, topP, minP } = options;
   const counts = [1, 1 - TOLERANCE, 1 + TOLERANCE].flatMap((p) =>
     [1, 1 - TOLERANCE, 1 + TOLERANCE].map((m) =>

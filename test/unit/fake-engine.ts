@@ -6,6 +6,7 @@ import type {
   Piece,
   Prompt,
   ScoreOptions,
+  StepLogprobs,
 } from "../../src/index.ts";
 import { GenerationStream } from "../../src/engine/generation.ts";
 
@@ -43,19 +44,24 @@ export class FakeEngine implements Engine {
     this.tokens += 10;
     onPrefill?.({ doneTokens: 10, totalTokens: 10 });
     const tokenIds: number[] = [];
+    const logprobs: StepLogprobs[] = [];
     for (let id = 0; id < maxTokens; id++) {
       await new Promise((resolve) => setTimeout(resolve));
       signal?.throwIfAborted();
       this.pulled++;
       this.tokens++;
       tokenIds.push(id);
-      yield { text: `${id} `, tokenIds: [id] };
+      const told = options.logprobs === undefined ? [] : [logprobsOf(id, options.logprobs)];
+      logprobs.push(...told);
+      const more = options.logprobs === undefined ? {} : { logprobs: told };
+      yield { text: `${id} `, tokenIds: [id], ...more };
     }
     this.ended = "whole";
     const text = tokenIds.map((id) => `${id} `).join("");
     return {
       text,
       tokenIds,
+      ...(options.logprobs === undefined ? {} : { logprobs }),
       promptTokenIds: [],
       finishReason: "length",
       usage: { promptTokens: 10, cachedTokens: 4, completionTokens: tokenIds.length },
@@ -113,4 +119,15 @@ export class FakeEngine implements Engine {
     this.options = args.at(-1) ?? {};
     return { called: name };
   }
+}
+
+/** A number's probabilities: the lower, the better; 0 is a control token, and 9 impossible. */
+function logprobsOf(id: number, top: number): StepLogprobs {
+  const token = (tokenId: number) => ({
+    tokenId,
+    text: `${tokenId} `,
+    bytes: tokenId === 0 ? [] : [48 + tokenId, 32],
+    logprob: tokenId === 9 ? -Infinity : -tokenId,
+  });
+  return { ...token(id), top: Array.from({ length: top }, (_, i) => token(i)) };
 }

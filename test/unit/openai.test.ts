@@ -100,6 +100,11 @@ test("options reach the engine under its own names", async () => {
     top_k: 5,
     min_p: 0.1,
     repetition_penalty: 1.1,
+    logit_bias: { 5: -3 },
+    frequency_penalty: 0.5,
+    presence_penalty: -1,
+    logprobs: true,
+    top_logprobs: 3,
   });
   expect(engine.calls.at(-1)).toEqual([
     "generate",
@@ -116,10 +121,43 @@ test("options reach the engine under its own names", async () => {
       topK: 5,
       minP: 0.1,
       repetitionPenalty: 1.1,
+      logitBias: { 5: -3 },
+      frequencyPenalty: 0.5,
+      presencePenalty: -1,
+      logprobs: 3,
     },
   ]);
   await chat.completions.create({ messages, temperature: null, stop: ["a", "b"], top_p: null });
   expect(engine.options).toEqual({ temperature: 1, stop: ["a", "b"] });
+});
+
+test("log-probabilities, of the whole answer and of its chunks", async () => {
+  const { chat } = openAi(new FakeEngine());
+  const request = { messages, max_tokens: 10, logprobs: true, top_logprobs: 1 } as const;
+  const best = { token: "0 ", logprob: -0, bytes: null };
+  const step = (id: number, logprob: number) => ({
+    ...{ token: `${id} `, logprob, bytes: id === 0 ? null : [48 + id, 32] },
+    top_logprobs: [best],
+  });
+  const whole = await chat.completions.create(request);
+  const { logprobs } = whole.choices[0];
+  expect(logprobs?.refusal).toBe(null);
+  expect(logprobs?.content).toHaveLength(10);
+  expect(logprobs?.content[2]).toEqual(step(2, -2));
+  // JSON knows no infinity.
+  expect(logprobs?.content[9]).toEqual(step(9, -9999));
+  expect(JSON.parse(JSON.stringify(logprobs))).toMatchObject({ content: { length: 10 } });
+  const chunks = await collect(await chat.completions.create({ ...request, stream: true }));
+  expect(chunks.map(({ choices }) => choices[0]?.logprobs?.content.length)).toEqual([
+    undefined,
+    ...Array.from({ length: 10 }, () => 1),
+    undefined,
+  ]);
+  expect(chunks.flatMap(({ choices }) => choices[0]?.logprobs?.content ?? [])).toEqual(
+    logprobs?.content,
+  );
+  const alone = await chat.completions.create({ messages, logprobs: true });
+  expect(alone.choices[0].logprobs?.content[1]?.top_logprobs).toEqual([]);
 });
 
 test("what asks for nothing is let through", async () => {
@@ -143,11 +181,8 @@ test("what asks for nothing is let through", async () => {
 
 test.each([
   ["n", 2],
-  ["logprobs", true],
+  ["logprobs", 3],
   ["top_logprobs", 3],
-  ["logit_bias", { 5: 10 }],
-  ["frequency_penalty", 0.5],
-  ["presence_penalty", -1],
   ["tools", [{ type: "function" }]],
   ["tool_choice", "auto"],
   ["response_format", { type: "json_object" }],

@@ -119,6 +119,52 @@ test("continues texts and token ids, with options that are no part of the protoc
   expect(asked[1]?.body).toMatchObject({ prompt: [1, 2], repetition_penalty: 1.1 });
 });
 
+test("log-probabilities of chats and of texts, bias and penalties", async () => {
+  const top_logprobs = [
+    { token: "a", logprob: -0.5, bytes: [97] },
+    { token: "é", logprob: -2 },
+  ];
+  const token = { ...top_logprobs[0], top_logprobs };
+  const logprobs = { content: [token, { token: 5 }], refusal: null };
+  reply = stream(event({ choices: [{ delta: { content: "a" }, logprobs }] }), ended("stop"), DONE);
+  const engine = remoteEngine({ baseURL, model: "m" });
+  const options = {
+    logprobs: 2,
+    logitBias: { 7: -5 },
+    frequencyPenalty: 0.5,
+    presencePenalty: -1,
+  };
+  const generation = engine.generate(HELLO, options);
+  const told = [];
+  for await (const piece of generation) told.push(...(piece.logprobs ?? []));
+  const a = { tokenId: undefined, text: "a", logprob: -0.5, bytes: [97] };
+  const e = { tokenId: undefined, text: "é", logprob: -2, bytes: [195, 169] };
+  expect(told).toEqual([{ ...a, top: [a, e] }]);
+  expect((await generation.result).logprobs).toEqual(told);
+  expect(asked[0]?.body).toMatchObject({
+    logprobs: true,
+    top_logprobs: 2,
+    logit_bias: { 7: -5 },
+    frequency_penalty: 0.5,
+    presence_penalty: -1,
+  });
+  const lists = { tokens: ["a"], token_logprobs: [-0.5], top_logprobs: [{ é: -2, a: -0.5 }] };
+  reply = stream(event({ choices: [{ text: "a", logprobs: lists, finish_reason: "stop" }] }), DONE);
+  expect((await engine.generate("x", { logprobs: 2 }).result).logprobs).toEqual(told);
+  expect(asked[1]?.body).toMatchObject({ logprobs: 2 });
+});
+
+test("a server that tells no log-probabilities is an error, with the text", async () => {
+  reply = stream(said("a"), ended("stop"), DONE);
+  const engine = remoteEngine({ baseURL, model: "m" });
+  const { result } = engine.generate(HELLO, { logprobs: 0 });
+  await expect(result).rejects.toMatchObject({
+    code: "remote",
+    text: "a",
+    message: expect.stringContaining("told no log-probabilities; leave out logprobs") as string,
+  });
+});
+
 test("a character that is cut between two packets comes whole", async () => {
   const bytes = new TextEncoder().encode(said("né 🏛"));
   const parts = [...bytes].map((byte) => Uint8Array.of(byte));

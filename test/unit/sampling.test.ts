@@ -7,7 +7,10 @@ import { seenBitmap } from "../../src/sampling/seen.ts";
 describe("resolveSampling", () => {
   test("without options: the best token, everything off, some seed", () => {
     const { seed, ...rest } = resolveSampling();
-    expect(rest).toEqual({ temperature: 0, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 });
+    expect(rest).toEqual({
+      ...{ temperature: 0, repetitionPenalty: 1, topK: 0, topP: 1, minP: 0 },
+      ...{ logitBias: [], frequencyPenalty: 0, presencePenalty: 0, logprobs: undefined },
+    });
     expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
     const seeds = new Set(Array.from({ length: 20 }, () => resolveSampling().seed));
     expect(seeds.size).toBeGreaterThan(15);
@@ -15,7 +18,7 @@ describe("resolveSampling", () => {
 
   test("what is given stays", () => {
     const options = { temperature: 0.7, repetitionPenalty: 1.1, topK: 40, topP: 0.9, minP: 0.05 };
-    expect(resolveSampling({ ...options, seed: 7 })).toEqual({ ...options, seed: 7 });
+    expect(resolveSampling({ ...options, seed: 7 })).toMatchObject({ ...options, seed: 7 });
     for (const seed of [0, 2 ** 32 - 1]) expect(resolveSampling({ seed }).seed).toBe(seed);
     expect(resolveSampling({ topP: 1e-9, minP: 1 })).toMatchObject({ topP: 1e-9, minP: 1 });
   });
@@ -27,12 +30,40 @@ describe("resolveSampling", () => {
     ["topP", [0, -0.1, 1.01, NaN, "0.9"]],
     ["minP", [-0.1, 1.01, NaN, "0"]],
     ["seed", [-1, 0.5, 2 ** 32, NaN, "7"]],
+    ["frequencyPenalty", [-2.1, 2.1, NaN, "1", null]],
+    ["presencePenalty", [-2.1, 2.1, NaN, "1", null]],
+    ["logprobs", [-1, 21, 0.5, NaN, true, "5", null]],
+    ["logitBias", [5, "5", null]],
   ])("%s out of its domain names option, value and rule", (option, values) => {
     for (const value of values) {
       const attempt = (): unknown => resolveSampling({ [option]: value });
       expect(attempt).toThrow(InvalidOptionError);
       expect(attempt).toThrow(new RegExp(`^${option} must be .+, got ${String(value)}$`));
     }
+  });
+});
+
+describe("logitBias", () => {
+  test("ids and biases", () => {
+    const { logitBias } = resolveSampling({ logitBias: { 5: -100, 0: 2.5 } }, 6);
+    expect(logitBias).toEqual([
+      [0, 2.5],
+      [5, -100],
+    ]);
+  });
+
+  test.each([
+    [{ 6: 1 }, "logitBias must be for token ids from 0 to 5, got 6"],
+    [{ "-1": 1 }, "logitBias must be for token ids from 0 to 5, got -1"],
+    [{ hello: 1 }, "logitBias must be for token ids from 0 to 5, got hello"],
+    [{ 3: 101 }, "logitBias[3] must be from -100 to 100, got 101"],
+    [{ 3: NaN }, "logitBias[3] must be from -100 to 100, got NaN"],
+    [{ 3: "1" }, "logitBias[3] must be from -100 to 100, got 1"],
+  ])("%j is refused", (logitBias, message) => {
+    const attempt = (): unknown =>
+      resolveSampling({ logitBias: logitBias as Record<number, number> }, 6);
+    expect(attempt).toThrow(InvalidOptionError);
+    expect(attempt).toThrow(message);
   });
 });
 

@@ -95,6 +95,19 @@ test("a handle knows what the engine knows, and gives its answers", async () => 
   await engine.destroy();
 });
 
+test("options of sampling arrive, and log-probabilities come back", async () => {
+  const { fake, engine } = await open();
+  const options = { logprobs: 1, logitBias: { 5: -100 }, frequencyPenalty: 1, presencePenalty: -1 };
+  const generation = engine.generate("count", options);
+  const told: unknown[] = [];
+  for await (const { logprobs } of generation) told.push(...(logprobs ?? []));
+  expect(fake.options).toMatchObject(options);
+  expect((await generation.result).logprobs).toEqual(told);
+  const best = { tokenId: 0, text: "0 ", bytes: [], logprob: -0 };
+  expect(told[2]).toEqual({ tokenId: 2, text: "2 ", bytes: [50, 32], logprob: -2, top: [best] });
+  await engine.destroy();
+});
+
 test.each(PROMISE_METHODS)("%s is forwarded with its arguments", async (method) => {
   const { fake, engine } = await open();
   const args = [{ nested: { list: [1], bytes: Uint8Array.of(1) } }, 3];
