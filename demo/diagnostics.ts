@@ -1,3 +1,5 @@
+import type { ChatState } from "./chat-state.ts";
+
 /** The facts of this browser and adapter, one per line, as a person can read and copy them. */
 export function describeDevice(
   problem: string,
@@ -29,4 +31,35 @@ export function describeDevice(
     lines.push(`  ${name}: ${String(adapter.limits[name as keyof GPUSupportedLimits])}`);
   }
   return lines.join("\n");
+}
+
+/** What is loaded, set and allocated, one fact per line; nothing that anybody has written. */
+export function describeRun({
+  model,
+  settings,
+  settingsProblem,
+  turns,
+}: Pick<ChatState, "model" | "settings" | "settingsProblem" | "turns">): string {
+  const { systemPrompt, ...shared } = settings;
+  const lines = [
+    `model: ${model.step}`,
+    `settings: ${JSON.stringify(shared)}`,
+    `system prompt: ${systemPrompt.length} characters`,
+    `turns: ${turns.map(({ state }) => state).join(", ") || "none"}`,
+  ];
+  if (settingsProblem !== undefined) lines.push(`cache refused: ${settingsProblem}`);
+  const figures = turns.at(-1)?.figures;
+  if (figures !== undefined) lines.push(`last answer: ${JSON.stringify(figures)}`);
+  if (model.step === "failed") lines.push(`failed: ${model.problem.title}`);
+  if (model.step !== "ready") return lines.join("\n");
+  const { config, kernelChoices } = model.engine;
+  const { kv, ...memory } = model.engine.memory();
+  const { layers, ...bytes } = kv;
+  return [
+    ...lines,
+    `config: ${JSON.stringify(config)}`,
+    `kernels: ${JSON.stringify(kernelChoices)}`,
+    `memory: ${JSON.stringify({ ...memory, kv: bytes })}`,
+    `rows kept by layer: ${layers.map(({ length }) => length).join(" ")}`,
+  ].join("\n");
 }

@@ -72,7 +72,7 @@ export function deviceNotice(problem: DeviceProblem, check: DeviceCheck): HTMLEl
     el("ul", {}, ...steps.map((step) => el("li", {}, step))),
     ...(browsers ? [browserTable()] : []),
     el("p", {}, "Nothing was loaded or changed. Reload the page when it is done."),
-    diagnosticsBox(check.diagnostics),
+    diagnosticsBox(() => check.diagnostics),
   );
 }
 

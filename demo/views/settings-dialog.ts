@@ -1,5 +1,5 @@
 import type { Chat } from "../chat.ts";
-import { button, byId, el } from "../dom.ts";
+import { button, byId, el, setText } from "../dom.ts";
 import type { NumberSetting } from "../settings.ts";
 import { applyTheme, readTheme, type Theme } from "../theme.ts";
 import { numberField, selectField } from "./fields.ts";
@@ -30,6 +30,13 @@ export function connectSettingsDialog(chat: Chat): void {
     ],
     applyTheme,
   );
+  const copied = el("span", { class: "copied", role: "status" });
+  const link = button("Copy a link with these settings", () => {
+    navigator.clipboard.writeText(location.href).then(
+      () => setText(copied, "Copied."),
+      () => setText(copied, "This page may not copy; take the address of the page."),
+    );
+  });
   const close = button("Done", () => dialog.close(), { class: "primary" });
   dialog.append(
     el("h2", { id: "settings-title" }, "Settings"),
@@ -41,14 +48,19 @@ export function connectSettingsDialog(chat: Chat): void {
       system,
     ),
     theme.element,
-    el("p", { class: "caption" }, "Settings are in this page’s address, the system prompt is not."),
-    el("p", {}, close),
+    el(
+      "p",
+      { class: "caption" },
+      "Settings are in this page’s address; the system prompt and the conversation never are.",
+    ),
+    el("p", { class: "load-row" }, close, link, copied),
   );
   byId("open-settings", HTMLButtonElement).addEventListener("click", () => {
     const { settings } = chat.state;
     for (const { name, field } of fields) field.render(settings[name]);
     system.value = settings.systemPrompt;
     theme.render(readTheme());
+    setText(copied, "");
     dialog.showModal();
   });
 }

@@ -1,5 +1,6 @@
 import type { ChatState } from "../chat-state.ts";
 import type { Chat } from "../chat.ts";
+import { describeRun } from "../diagnostics.ts";
 import { byId, setText } from "../dom.ts";
 import { formatCount, formatTokenRate, UNKNOWN } from "../format.ts";
 import { diagnosticsBox } from "./diagnostics-box.ts";
@@ -54,7 +55,9 @@ export function connectSidePanel(chat: Chat): SidePanel {
       shownDiagnostics = device.diagnostics;
       const software = device.isSoftware ? " (software: works, slowly)" : "";
       setText(deviceName, `${device.gpuName || "None that can be used"}${software}`);
-      diagnostics.replaceChildren(diagnosticsBox(device.diagnostics));
+      diagnostics.replaceChildren(
+        diagnosticsBox(() => `${device.diagnostics}\n${describeRun(chat.state)}`),
+      );
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ask,
+  beforeWorker,
   type BuiltSite,
   lastAnswer,
   loadTiny,
@@ -57,6 +58,23 @@ test("keyboard alone: load, ask, stop, ask again", async () => {
   await page.keyboard.press("Escape");
   await turnIs(page, "stopped");
   expect(await page.locator(".answer").first().textContent()).toBe(kept);
+
+  // Back from the question to what can be done with the last answer.
+  const reach = async (label: string): Promise<void> => {
+    for (let i = 0; i < 30 && (await focused()) !== label; i++) {
+      await page.keyboard.press("Shift+Tab");
+    }
+    expect(await focused()).toBe(label);
+  };
+  await reach("Answer again");
+  await page.keyboard.press("Enter");
+  await turnIs(page, "writing");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  await page.getByRole("textbox", { name: "Your question" }).focus();
+  await reach("Delete");
+  await page.keyboard.press("Enter");
+  await expect.poll(() => page.locator(".turn").count()).toBe(1);
   await watched.close();
 });
 
@@ -87,6 +105,25 @@ test("a question asked before there is a model loads it and is then answered", a
   await watched.close();
 });
 
+/** In the worker, beside the ledger: the bytes of all buffers that are there. */
+function countBuffers(): void {
+  let bytes = 0;
+  const { createBuffer } = GPUDevice.prototype;
+  const { destroy } = GPUBuffer.prototype;
+  const alive = new Set<GPUBuffer>();
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const buffer = createBuffer.call(this, descriptor);
+    alive.add(buffer);
+    bytes += buffer.size;
+    return buffer;
+  };
+  GPUBuffer.prototype.destroy = function () {
+    if (alive.delete(this)) bytes -= this.size;
+    return destroy.call(this);
+  };
+  Object.assign(globalThis, { countedBytes: () => bytes });
+}
+
 describe("with a model loaded", () => {
   let watched: WatchedPage;
   let page: Page;
@@ -94,6 +131,7 @@ describe("with a model loaded", () => {
   beforeAll(async () => {
     watched = await openWatched(site);
     page = watched.page;
+    await beforeWorker(page, countBuffers);
     await loadTiny(page);
   });
 
@@ -128,6 +166,10 @@ describe("with a model loaded", () => {
     const peaks = await page.locator("#memory-rows td:nth-child(3)").allInnerTexts();
     const total = Number.parseFloat(await page.locator("#memory-total").innerText());
     const peak = Number.parseFloat(await page.locator("#memory-peak").innerText());
+    const counted = await page
+      .workers()[0]
+      ?.evaluate(() => (globalThis as unknown as { countedBytes(): number }).countedBytes());
+    expect(Math.abs((counted ?? 0) / 2 ** 20 - total)).toBeLessThanOrEqual(0.051);
     expect(rows).toHaveLength(5);
     for (const figure of [...rows, ...peaks]) expect(figure).toMatch(/^[\d,]+\.\d$/);
     // Each row is rounded to a tenth.
@@ -184,21 +226,100 @@ describe("with a model loaded", () => {
   });
 });
 
-test("fits 320 pixels in every state, with the panel as a sheet", async () => {
-  const watched = await openWatched(site, { viewport: { width: 320, height: 640 } });
+test("settings by keyboard: in the address but for the system prompt, and a link to share", async () => {
+  const watched = await openWatched(site, {
+    permissions: ["clipboard-read", "clipboard-write"],
+    colorScheme: "light",
+  });
+  const { page } = watched;
+  const paper = (): Promise<string> =>
+    page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.getByRole("button", { name: "Settings" }).press("Enter");
+  for (const [label, value] of [
+    ["Temperature (0: always the best token)", "0.7"],
+    ["Top k (0: off)", "40"],
+    ["Seed", "7"],
+    ["System prompt", "You are brief."],
+  ] as const) {
+    await page.getByLabel(label).fill(value);
+  }
+  await page.getByLabel("Top p (1: off)").fill("3");
+  await page.getByLabel("Theme").selectOption("dark");
+  expect(await paper()).not.toBe(light);
+  await page.getByRole("button", { name: "Copy a link with these settings" }).click();
+  await page.getByText("Copied.").waitFor();
+  const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+  // What is out of range is refused, and the rest is taken.
+  expect(Object.fromEntries(link.searchParams)).toEqual({
+    temperature: "0.7",
+    topK: "40",
+    seed: "7",
+  });
+  await page.keyboard.press("Escape");
+  expect(await page.getByRole("dialog").count()).toBe(0);
+  await page.reload();
+  await page.getByRole("button", { name: "Settings" }).click();
+  expect(await page.getByLabel("Seed").inputValue()).toBe("7");
+  expect(await page.getByLabel("Theme").inputValue()).toBe("dark");
+  await watched.close();
+});
+
+test("fits 320 pixels in every state, holds still where motion is unwanted", async () => {
+  const watched = await openWatched(site, {
+    viewport: { width: 320, height: 640 },
+    reducedMotion: "reduce",
+    url: `${site.url}?budget=48`,
+  });
   const { page } = watched;
   const expectFit = async (): Promise<void> => {
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+    // Nothing that a user reads or presses is cut off at the right, scrolling boxes apart.
+    const cut = await page.evaluate(() =>
+      [...document.querySelectorAll("button, p, td, dd, label, input, select, h2, h3")]
+        .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+        .filter((element) => element.getBoundingClientRect().right > 320.5)
+        .map((element) => element.outerHTML.slice(0, 80)),
+    );
+    expect(cut).toEqual([]);
   };
   await page.getByRole("button", { name: /^Load / }).waitFor();
   await expectFit();
+  await page.getByRole("button", { name: "Settings" }).click();
+  await expectFit();
+  await page.keyboard.press("Escape");
   await loadTiny(page);
   await expectFit();
-  await ask(page, `What is ${"averyveryverylongword".repeat(5)}?`);
+  await page.getByLabel("Longest answer").fill("60");
+  await ask(page, `What is ${"averyveryverylongword".repeat(5)}? ${"Say so. ".repeat(40)}`);
   await turnIs(page, "writing");
   await expectFit();
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0);
+  const still = await page.evaluate(() => {
+    const bar = document.querySelector("zig-pyramid")?.shadowRoot?.querySelector(".kept");
+    return bar ? getComputedStyle(bar).transitionDuration : "";
+  });
+  expect(still).toBe("0s");
   await page.getByRole("button", { name: "Stop" }).click();
   await turnIs(page, "stopped");
+  await expectFit();
+  await page.getByLabel("Longest answer").fill("4");
+  await page.getByRole("button", { name: "Answer again" }).click();
+  await turnIs(page, "done");
+  await page.getByRole("button", { name: "Show what the cache kept" }).click();
+  await page.locator("zig-tokens").waitFor();
+  await expectFit();
+  await page.getByRole("button", { name: "Compare with the full cache" }).click();
+  await expect
+    .poll(() => page.getByRole("region", { name: "Compared" }).getByRole("status").innerText())
+    .toMatch(/^(The same|They differ|Both)/);
+  await expectFit();
+  await page.setInputFiles("#file", {
+    name: "notes.gguf",
+    mimeType: "",
+    buffer: Buffer.from("just some notes".repeat(9)),
+  });
+  await page.getByRole("alert").waitFor();
   await expectFit();
 
   const meter = page.getByRole("button", { name: /^KV / });

@@ -136,11 +136,18 @@ export async function openWatched(
   };
 }
 
-/** Let this run in the page's next worker, before the worker's own script. */
+const workerScripts = new WeakMap<Page, (() => void)[]>();
+
+/** Let this run in the page's next workers, before the worker's own script and after what was added before. */
 export async function beforeWorker(page: Page, script: () => void): Promise<void> {
+  const scripts = workerScripts.get(page);
+  if (scripts !== undefined) return void scripts.push(script);
+  const own = [script];
+  workerScripts.set(page, own);
   await page.route("**/llm.worker-*.js", async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: `(${script})();${await response.text()}` });
+    const first = own.map((one) => `(${one})();`).join("");
+    await route.fulfill({ response, body: `${first}${await response.text()}` });
   });
 }
 
