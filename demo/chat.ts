@@ -175,7 +175,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       const turn = state.turns.at(-1);
       if (turn === undefined || isOpen()) return;
       turn.state = "waiting";
-      onChange();
+      update({ comparison: undefined });
       answerOrLoad(false);
     },
 

@@ -24,8 +24,7 @@ export function forecastOffer(settings: Settings): ForecastResult {
 }
 
 /**
- * What sending a question will cost: all GPU memory where it is the first one, else what is left to
- * read. Undefined where the conversation can't be put into a prompt: sending it says why.
+ * What sending a question will cost: all GPU memory where everything is read, else what is left to read. Undefined where the conversation can't be put into a prompt: sending it says why.
  */
 export async function foretellQuestion(
   engine: Pick<Engine, "config" | "memory" | "previewPrompt">,
@@ -40,7 +39,7 @@ export async function foretellQuestion(
     if (tokens >= contextLength) {
       return `${formatTokens(tokens)}, but the context holds ${formatCount(contextLength)}.`;
     }
-    if (turns.length === 0) {
+    if (turns.length === 0 || settings.followUp === "read-again") {
       return forecastText(forecast(engine.config, engine.memory().weights, tokens, settings));
     }
     return `Will read ${formatTokens(tokens - cachedTokens)}; ${formatCount(cachedTokens)} are in the cache.`;

@@ -7,9 +7,7 @@ export interface Sample {
   readonly question: Question;
 }
 
-const MILL = `The Mill at Three Weirs: notes of its keeper
-
-The mill stands where the river divides for the third time. Two arms run on to the sea; the third turns our wheel and comes back to the others a mile further down, slower and a little warmer. I have kept these notes since I took the house over, at first to learn the water, later because a day without a line in the book felt like a day left out.
+const MILL = `The mill stands where the river divides for the third time. Two arms run on to the sea; the third turns our wheel and comes back to the others a mile further down, slower and a little warmer. I have kept these notes since I took the house over, at first to learn the water, later because a day without a line in the book felt like a day left out.
 
 Spring. The snow in the hills went in one week this year. The upper weir stood two hands over its mark for nine days, and we opened both side gates. The wheel turned too fast for fine flour, so we ground barley for the animals and let the wheat wait. A flood is loud on the first day and tiring on the second. After that one only looks at the mark, morning and evening, and writes it down.
 
@@ -49,16 +47,16 @@ What was learnt. A loop is easier to explain than a network, and people remember
 
 Recommendation. The service should go on for three more years, with a loop shortened by two stops, a stop at the student hall, and a bus every twenty minutes between eleven and one on Fridays. The cost to the town would rise to about 310,000 crowns a year and stay under what was allowed. The council should decide before the end of February, since the lease of the buses ends in April.`;
 
-const FACT = "The spare key of the sluice hangs behind the green clock.";
+const FACT = "The pass key is 68132. Remember it.";
 
 export const SAMPLES: readonly Sample[] = [
   {
-    label: "Find a hidden fact",
-    about: "A sentence lies in the middle of a long text: does it survive the compression?",
+    label: "Find a hidden number",
+    about: "It lies in the middle of a long text: does it survive the compression?",
     question: {
-      text: "Where does the spare key of the sluice hang? Answer in one sentence.",
-      documents: [{ name: "The Mill at Three Weirs", text: MILL.replace("FACT", FACT) }],
-      needle: { fact: FACT, answer: "green clock" },
+      text: "What is the pass key?",
+      documents: [{ name: "The mill at three weirs", text: MILL.replace("FACT", FACT) }],
+      needle: { fact: FACT, answer: "68132" },
     },
   },
   {

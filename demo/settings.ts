@@ -28,7 +28,7 @@ export const DEFAULT_SETTINGS: Settings = {
   policy: "pyramidkv",
   // In tokens, so that short conversations stay whole: a share of a few tokens would spoil them.
   budgetUnit: "tokens",
-  budget: 128,
+  budget: 256,
   windowSize: 8,
   beta: 20,
   kvDtype: "f16",

@@ -17,7 +17,7 @@ export interface CacheControls {
 }
 
 /** What a unit starts with when it is picked. */
-const FIRST_BUDGET: Readonly<Record<BudgetUnit, number>> = { percent: 25, tokens: 128, mib: 8 };
+const FIRST_BUDGET: Readonly<Record<BudgetUnit, number>> = { percent: 25, tokens: 256, mib: 8 };
 
 /** Fill the place in the panel. */
 export function connectCacheControls(chat: Chat, ignored: readonly string[]): CacheControls {

@@ -74,7 +74,7 @@ test("settings of the address are taken; what isn't understood is said", async (
 });
 
 test("a sample shows the saving: the pyramid is carved while the document is read", async () => {
-  await page.getByRole("button", { name: "Find a hidden fact" }).click();
+  await page.getByRole("button", { name: "Find a hidden number" }).click();
   const chip = page.locator("#documents .chip");
   await expect.poll(() => chip.locator("summary").innerText()).toMatch(/[\d,]+\stokens$/);
   const tokens = Number((await chip.innerText()).replace(/[^\d]/g, ""));
@@ -132,7 +132,7 @@ test("the needle's verdict and the tint of the tokens come from the kept positio
   const verdict = page.locator(".needle-verdict");
   await expect.poll(() => verdict.innerText()).toMatch(/[\d.]+\s% of the \(layer, head\) pairs/);
   // A random model doesn't find it.
-  expect(await verdict.innerText()).toContain("The answer doesn’t have the fact (“green clock”).");
+  expect(await verdict.innerText()).toContain("The answer doesn’t have the fact (“68132”).");
   const rows = await pyramidRows();
   const heads = 2;
   await page.getByLabel("Layer", { exact: true }).selectOption("3");
