@@ -77,9 +77,9 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   test: {
     pool: "forks",
     projects: [
-      ring(0, "unit", ["test/unit/**/*.test.ts"], 30, {}),
-      ring(1, "kernels", ["test/{gpu,kernels,policies}/**/*.test.ts"], 120, aFew),
-      ring(2, "engine", ["test/{engine,cli,quality}/**/*.test.ts"], 300, two),
+      ring(0, "unit", ["test/unit/**/*.test.ts"], 30, { ...two, isolate: false }),
+      ring(1, "kernels", ["test/{gpu,kernels}/**/*.test.ts"], 120, aFew),
+      ring(2, "engine", ["test/{engine,policies,cli,quality}/**/*.test.ts"], 300, two),
       ring(3, "golden", ["test/golden/**/*.test.ts"], 900, two),
       ring(4, "package", ["test/package/**/*.test.ts"], 600, { ...two, expect: patient }),
       ring(5, "browser", ["test/browser/**/*.test.ts"], 300, { ...two, expect: patient }),

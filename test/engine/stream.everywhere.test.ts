@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Engine, GenerateOptions, GenerateResult, Piece } from "../../src/index.ts";
 import { seededRandom } from "../random.ts";
-import { digits, openTiny, patchUint, tinyFile } from "./tiny-models.ts";
+import { openTiny, patchUint, tinyFile } from "./tiny-models.ts";
 
 const PROMPT = "Once upon a time";
 
@@ -63,22 +63,6 @@ describe("maxTokens", () => {
     const { result } = await collect({ maxTokens });
     expect(result.tokenIds).toEqual(baseline.tokenIds.slice(0, maxTokens));
     expect(result.finishReason).toBe("length");
-  });
-
-  test("left out: to the end of the context, 512 at most", async () => {
-    const llama = await openTiny("tiny-llama"); // context 2048
-    const near = await llama.generate(digits(2048 - 20)).result;
-    expect(near.tokenIds).toHaveLength(20);
-    expect(near.finishReason).toBe("length");
-    const far = await engine.generate(PROMPT).result;
-    expect(far.tokenIds).toHaveLength(512);
-  });
-
-  test("may fill the context to the last token", async () => {
-    const llama = await openTiny("tiny-llama");
-    const { tokenIds, memory } = await llama.generate(digits(2040), { maxTokens: 8 }).result;
-    expect(tokenIds).toHaveLength(8);
-    expect(memory.kv.layers[0].length).toBe(2047); // the last token has no row
   });
 });
 

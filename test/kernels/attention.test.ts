@@ -27,10 +27,8 @@ const MAIN_LAYOUT = layout(9, 3, 64, "f16");
 const LAYOUTS: readonly HeadLayout[] = [
   layout(4, 4, 32, "f32"),
   layout(32, 2, 32, "f16"),
-  layout(14, 2, 64, "f32"),
   layout(3, 1, 96, "f16"),
-  layout(8, 2, 128, "f16"),
-  layout(4, 2, 128, "f32"),
+  layout(14, 2, 128, "f32"),
   layout(8, 1, 256, "f16"),
 ];
 
