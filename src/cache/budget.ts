@@ -24,6 +24,7 @@ const RULE = 'a number of tokens, a share such as "12%", or bytes such as "24MB"
 /** Read a budget as callers write it: `256`, `"256"`, `"12%"`, `"24MB"`. @throws InvalidOptionError */
 export function parseBudget(value: number | string): Budget {
   const wrong = (rule: string): InvalidOptionError => new InvalidOptionError("budget", value, rule);
+  if (typeof value !== "number" && typeof value !== "string") throw wrong(RULE);
   const match = /^\s*(\d+(?:\.\d+)?)\s*(%|[KMG]i?B|B)?\s*$/.exec(String(value));
   if (match === null) throw wrong(RULE);
   const amount = Number(match[1]);
@@ -43,7 +44,7 @@ export function parseBudget(value: number | string): Budget {
 /** What budgets are computed from. Rows are per KV head. */
 export interface BudgetInput {
   readonly numLayers: number;
-  /** Tokens seen so far: no layer keeps more. */
+  /** Tokens seen so far, or of the whole prompt in work: no layer keeps more. */
   readonly tokens: number;
   /** Rows of all layers together; at least `numLayers * windowSize`. */
   readonly totalRows: number;

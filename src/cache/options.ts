@@ -60,15 +60,23 @@ const POLICY_OPTIONS: readonly PolicyOption[] = [
   "headFloor",
 ];
 
+/** Every option that there is. */
+const OPTIONS: readonly string[] = ["policy", ...POLICY_OPTIONS, "kvDtype"];
+
 /**
  * Check cache options and fill in what is left out.
  * @throws InvalidOptionError naming the option, its value and the rule, also for an option that the
- * policy does not take.
+ * policy does not take, or that there is not.
  */
 export function resolveCacheOptions(
   options: CacheOptions,
   numLayers: number,
 ): ResolvedCacheOptions {
+  const unknown = Object.keys(options).find((option) => !OPTIONS.includes(option));
+  if (unknown !== undefined) {
+    const value = show(options[unknown as keyof CacheOptions]);
+    throw new InvalidOptionError(unknown, value, `left out: the options are ${OPTIONS.join(", ")}`);
+  }
   const { policy: name = "full", kvDtype = "f16" } = options;
   if (!Object.hasOwn(POLICIES, name)) {
     throw new InvalidOptionError("policy", name, `one of ${Object.keys(POLICIES).join(", ")}`);
@@ -76,8 +84,10 @@ export function resolveCacheOptions(
   const policy: CachePolicy = POLICIES[name];
   for (const option of POLICY_OPTIONS) {
     if (options[option] === undefined || policy.options.includes(option)) continue;
-    const takes = policy.options.length > 0 ? policy.options.join(", ") : "none";
-    throw new InvalidOptionError(option, show(options[option]), `left out: ${name} takes ${takes}`);
+    const takers = Object.values(POLICIES).filter((other) => other.options.includes(option));
+    const others = takers.map((other) => other.name).join(", ");
+    const rule = `left out with policy ${name} (those that take it: ${others})`;
+    throw new InvalidOptionError(option, show(options[option]), rule);
   }
   const { windowSize = 8, pool = { kind: "avg", size: 5 } } = { ...policy.defaults, ...options };
   const { beta = 20, numSinks = 4, headFloor = 0.2, budget = "12%", layerBudgets } = options;
@@ -89,27 +99,27 @@ export function resolveCacheOptions(
   const least = policy.defaults.windowSize === 0 ? 0 : 1;
   check("kvDtype", kvDtype, kvDtype === "f16" || kvDtype === "f32", '"f16" or "f32"');
   check("windowSize", windowSize, isCount(windowSize, least, MAX_WINDOW), `1 to ${MAX_WINDOW}`);
-  check("beta", beta, beta >= 1 && Number.isFinite(beta), "at least 1");
+  check("beta", beta, Number.isFinite(beta) && beta >= 1, "at least 1");
   check("numSinks", numSinks, isCount(numSinks, 0, 1024), "a whole number from 0 to 1024");
-  check("headFloor", headFloor, headFloor >= 0 && headFloor <= 1, "from 0 to 1");
-  const poolHolds = pool.kind === "avg" || pool.kind === "max";
+  const isShare = Number.isFinite(headFloor) && headFloor >= 0 && headFloor <= 1;
+  check("headFloor", headFloor, isShare, "from 0 to 1");
+  const poolHolds = pool?.kind === "avg" || pool?.kind === "max";
   check("pool", pool, poolHolds, '{ kind: "avg" | "max", size }');
   const odd = isCount(pool.size, 1, MAX_POOL) && pool.size % 2 === 1;
   check("pool", pool, odd, `of an odd size from 1 to ${MAX_POOL}`);
   const parsed = parseBudget(budget);
-  const least1 = Math.max(windowSize, policy === POLICIES["streaming-llm"] ? numSinks : 0) + 1;
-  check(
-    "budget",
-    budget,
-    parsed.unit !== "tokens" || parsed.tokens >= least1,
-    `at least ${least1}`,
-  );
+  const [always, what] = policy.options.includes("numSinks")
+    ? [numSinks, `${numSinks} sinks`]
+    : [windowSize, `the window of ${windowSize}`];
+  const leastRows = `at least ${always + 1}${always > 0 ? ` (${what}, and one row more)` : ""}`;
+  const holds = parsed.unit !== "tokens" || parsed.tokens > always;
+  check("budget", budget, holds, leastRows);
   if (layerBudgets !== undefined) {
     check("layerBudgets", layerBudgets, options.budget === undefined, "given without a budget");
-    const length = layerBudgets.length === numLayers;
-    check("layerBudgets", layerBudgets, length, `one number for each of ${numLayers} layers`);
-    const rows = layerBudgets.every((value) => isCount(value, least1, 2 ** 31));
-    check("layerBudgets", layerBudgets, rows, `whole numbers of at least ${least1}`);
+    const forEach = Array.isArray(layerBudgets) && layerBudgets.length === numLayers;
+    check("layerBudgets", layerBudgets, forEach, `one number for each of ${numLayers} layers`);
+    const rows = layerBudgets.every((value) => isCount(value, always + 1, 2 ** 31));
+    check("layerBudgets", layerBudgets, rows, `whole numbers, each ${leastRows}`);
   }
   return {
     policy,
@@ -125,5 +135,6 @@ export function resolveCacheOptions(
 }
 
 function show(value: unknown): unknown {
+  if (Array.isArray(value)) return `[${value.join(", ")}]`;
   return typeof value === "object" ? JSON.stringify(value) : value;
 }

@@ -124,16 +124,19 @@ function planFull(shape: KvShape, { tokens, newTokens, capacities }: PlanInput):
   };
 }
 
-function layerBudgets(
-  shape: KvShape,
-  options: ResolvedCacheOptions,
-  { promptTokens, tokens }: PlanInput,
-): number[] {
+function layerBudgets(shape: KvShape, options: ResolvedCacheOptions, input: PlanInput): number[] {
   const { policy, layerBudgets: given, windowSize } = options;
+  // Of a prompt that is read in several passes only the first tokens were seen: its budgets are for all.
+  const tokens = Math.max(input.promptTokens, input.tokens);
   if (given !== undefined) return given.map((rows) => Math.min(rows, tokens));
-  const totalRows = rowsToSpend(shape, options, promptTokens);
-  const input = { numLayers: shape.numLayers, tokens, totalRows, windowSize };
-  return (totalRows < shape.numLayers * tokens ? policy.budgets : uniformBudgets)(input, options);
+  const totalRows = rowsToSpend(shape, options, input.promptTokens);
+  const all = { numLayers: shape.numLayers, tokens, totalRows, windowSize };
+  return (totalRows < shape.numLayers * tokens ? policy.budgets : uniformBudgets)(all, options);
+}
+
+/** @throws InvalidOptionError for a byte budget that does not even hold the windows, whatever the prompt. */
+export function checkBudget(shape: KvShape, options: ResolvedCacheOptions): void {
+  if (options.layerBudgets === undefined) rowsToSpend(shape, options, 0);
 }
 
 /** Rows per KV head of all layers together that the budget buys. */

@@ -6,7 +6,7 @@ import type { TensorFile } from "../formats/tensor-types.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { KernelTimer } from "../gpu/kernel-timer.ts";
 import { Recorder } from "../gpu/recorder.ts";
-import { activationWidths } from "../model/activation-sizes.ts";
+import { activationWidths, passTokens } from "../model/activation-sizes.ts";
 import { Attention } from "../model/attention.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { createEmbed, type Embed } from "../model/embed.ts";
@@ -95,11 +95,10 @@ export async function createRuntime(
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   });
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
-  const passTokens = Math.max(Math.floor(limit / (config.hiddenSize * 4)), 1);
   const { tracer } = options;
   const timer = tracer && options.kernelTimes ? createTimer(gpu, tracer) : undefined;
   const parts = { gpu, config, weights, linear, embed, attention, sampler, cache, state };
-  return { ...parts, passTokens, tracer, timer };
+  return { ...parts, passTokens: passTokens(config, limit), tracer, timer };
 }
 
 function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {

@@ -63,3 +63,11 @@ export function decodeBytes(
     uniforms: decodeDispatches(shape.numLayers) * SLOT_BYTES,
   };
 }
+
+/** Most tokens whose hidden states (one buffer, f32) take no more than `bytes`; at least one. */
+export function passTokens(
+  { hiddenSize }: Pick<ActivationShape, "hiddenSize">,
+  bytes: number,
+): number {
+  return Math.max(Math.floor(bytes / (hiddenSize * 4)), 1);
+}

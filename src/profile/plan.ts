@@ -1,6 +1,6 @@
 import { compressedRowBytes, fullCacheBytes, type KvShape, kvRowBytes } from "../cache/layout.ts";
 import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
-import { planCache } from "../cache/scheduler.ts";
+import { planPrompt } from "../cache/plan-prompt.ts";
 import { planarLayout } from "../formats/planar.ts";
 import { groupedBytes } from "../formats/row-groups.ts";
 import type { TensorType } from "../formats/tensor-types.ts";
@@ -8,6 +8,7 @@ import { SLOT_BYTES } from "../gpu/recorder.ts";
 import {
   type ActivationShape,
   decodeBytes,
+  passTokens,
   PREFILL_DISPATCHES,
   prefillActivationBytes,
 } from "../model/activation-sizes.ts";
@@ -41,6 +42,8 @@ export interface PlanRequest {
   /** Tokens of the prompt. */
   readonly tokens: number;
   readonly cache: CacheOptions;
+  /** Most bytes for hidden states, as `loadEngine` takes it. By default all that the prompt needs. */
+  readonly hiddenBytes?: number;
 }
 
 /** What a layer would keep. */
@@ -65,6 +68,8 @@ export interface MemoryPlan {
   };
   /** False: the prompt is shorter than the budget. */
   readonly evicts: boolean;
+  /** Passes in which the prompt is read: more than one where its hidden states don't fit. */
+  readonly passes: number;
   /** Hidden states and what else a prefill has in work, while it runs. */
   readonly activations: number;
   /** Logits, one row of activations and Params: held as long as the model is loaded. */
@@ -82,18 +87,15 @@ export interface MemoryPlan {
  * Plan a first prompt for any model, by the scheduler's own code.
  * @throws InvalidOptionError for cache options that the engine would refuse.
  */
-export function planMemory({ model, weights, tokens, cache }: PlanRequest): MemoryPlan {
+export function planMemory(request: PlanRequest): MemoryPlan {
+  const { model, weights, tokens, cache, hiddenBytes = Infinity } = request;
   const { numLayers, numHeads, numKvHeads, headDim } = model;
   const options = resolveCacheOptions(cache, numLayers);
   const shape: KvShape = { numLayers, numHeads, numKvHeads, headDim, dtype: options.kvDtype };
-  const none = Array<number>(numLayers).fill(0);
-  const input = { promptTokens: tokens, tokens, newTokens: tokens, lengths: none };
-  const plan = planCache(shape, options, {
-    ...input,
-    capacities: none,
-    longest: 0,
-    evict: true,
-  });
+  const most = passTokens(model, hiddenBytes);
+  const plan = planPrompt(shape, options, tokens, most);
+  const fullOptions = resolveCacheOptions({ kvDtype: options.kvDtype }, numLayers);
+  const full = planPrompt(shape, fullOptions, tokens, most);
   const isFull = options.policy.scorer === null;
   const rowBytes = numKvHeads * (isFull ? 2 * kvRowBytes(shape) : compressedRowBytes(shape));
   const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, tokens);
@@ -108,7 +110,7 @@ export function planMemory({ model, weights, tokens, cache }: PlanRequest): Memo
     };
   });
   const weightsOf = typeof weights === "number" ? weights : weightBytes(model, weights);
-  const activations = prefillActivationBytes(model, tokens);
+  const activations = prefillActivationBytes(model, Math.min(tokens, most));
   const decode = decodeBytes(model);
   const held = weightsOf + decode.activations + decode.uniforms;
   const reading = activations + PREFILL_DISPATCHES * SLOT_BYTES;
@@ -116,11 +118,12 @@ export function planMemory({ model, weights, tokens, cache }: PlanRequest): Memo
     weights: weightsOf,
     kv: plan.bytes,
     evicts: plan.evicts,
+    passes: plan.passes,
     activations,
     decode,
     total: held + plan.bytes.final,
     peak: held + plan.bytes.peak + reading,
-    fullPeak: held + plan.bytes.full + reading,
+    fullPeak: held + full.bytes.peak + reading,
     layers,
   };
 }

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import type { KvShape } from "../../src/cache/layout.ts";
 import { resolveCacheOptions } from "../../src/cache/options.ts";
-import { planCache } from "../../src/cache/scheduler.ts";
+import { type PromptPlan, planPrompt } from "../../src/cache/plan-prompt.ts";
 import type { CacheOptions, Engine, LayerMemory, MemoryReport } from "../../src/index.ts";
 import { story } from "./chat.ts";
 import { textModel } from "./text-model.ts";
@@ -15,18 +15,11 @@ beforeAll(async () => {
   engine = await openTiny(await textModel());
 });
 
-/** Bytes that the scheduler plans for a first prompt. */
-function plannedBytes(options: CacheOptions, tokens: number): { final: number; spareRows: number } {
+/** What the scheduler plans for a first prompt. */
+function planned(options: CacheOptions, tokens: number): PromptPlan {
   const { numLayers, numHeads, numKvHeads, headDim } = engine.config;
   const shape: KvShape = { numLayers, numHeads, numKvHeads, headDim, dtype: "f16" };
-  const none = Array<number>(numLayers).fill(0);
-  const counts = { promptTokens: tokens, tokens, newTokens: tokens, longest: 0, evict: true };
-  const { bytes, spareRows } = planCache(shape, resolveCacheOptions(options, numLayers), {
-    ...counts,
-    lengths: none,
-    capacities: none,
-  });
-  return { final: bytes.final, spareRows };
+  return planPrompt(shape, resolveCacheOptions(options, numLayers), tokens);
 }
 
 test("an answer of 3,000 tokens costs no byte and no row more than its first ones", async () => {
@@ -52,8 +45,8 @@ test("an answer of 3,000 tokens costs no byte and no row more than its first one
   expect(promptTokenIds.length).toBeGreaterThan(600);
   expect(cache.evicted).toBe(true);
 
-  const plan = plannedBytes(PYRAMID, promptTokenIds.length);
-  expect([...bytes]).toEqual([plan.final]);
+  const plan = planned(PYRAMID, promptTokenIds.length);
+  expect([...bytes]).toEqual([plan.bytes.final]);
   expect(compressions.size).toBe(1 + Math.floor((ANSWER_TOKENS - 2) / plan.spareRows));
   // The work of a step follows from the rows that there may be: the last steps take as long as the first.
   expect({ capacities: capacities.size, dispatches: dispatches.size }).toEqual({
@@ -61,7 +54,7 @@ test("an answer of 3,000 tokens costs no byte and no row more than its first one
     dispatches: 1,
   });
   const layerBytes = 2 * promptTokenIds.length * 2 * 32 * 2; // keys and values, 2 KV heads of 32, f16
-  expect(memory.kv.peak).toBeLessThanOrEqual(1.1 * (layerBytes + plan.final));
+  expect(memory.kv.peak).toBeLessThanOrEqual(1.1 * (layerBytes + plan.bytes.final));
   expect(memory.kv.saved).toBeGreaterThan(0.8 * memory.kv.full);
 
   const words = text.slice(-1000).split(" ");

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fullCacheBytes, type KvShape } from "../../src/cache/layout.ts";
 import { type CacheOptions, resolveCacheOptions } from "../../src/cache/options.ts";
-import { type CachePlan, planCache } from "../../src/cache/scheduler.ts";
+import { type PromptPlan, planPrompt } from "../../src/cache/plan-prompt.ts";
 import { InvalidOptionError } from "../../src/errors.ts";
 
 const SMOLLM2: KvShape = {
@@ -14,23 +14,14 @@ const SMOLLM2: KvShape = {
 };
 
 /** The plan of a first prompt. */
-function plan(options: CacheOptions, tokens: number, shape = SMOLLM2): CachePlan {
-  const none = Array<number>(shape.numLayers).fill(0);
-  return planCache(shape, resolveCacheOptions(options, shape.numLayers), {
-    promptTokens: tokens,
-    tokens,
-    newTokens: tokens,
-    lengths: none,
-    capacities: none,
-    longest: 0,
-    evict: true,
-  });
+function plan(options: CacheOptions, tokens: number, passTokens?: number): PromptPlan {
+  return planPrompt(SMOLLM2, resolveCacheOptions(options, SMOLLM2.numLayers), tokens, passTokens);
 }
 
 const sum = (values: readonly number[]): number =>
   values.reduce((total, value) => total + value, 0);
 
-describe("planCache", () => {
+describe("planPrompt", () => {
   test("keeps everything, and says so, where the prompt is shorter than the budget or the window", () => {
     for (const tokens of [1, 5, 8, 9, 255, 256]) {
       const { rows, evicts } = plan({ policy: "pyramidkv", budget: 256 }, tokens);
@@ -62,7 +53,7 @@ describe("planCache", () => {
   });
 
   test("refuses a byte budget that does not hold the windows, naming what would", () => {
-    const small = (): CachePlan => plan({ policy: "pyramidkv", budget: "1MB" }, 8000);
+    const small = (): PromptPlan => plan({ policy: "pyramidkv", budget: "1MB" }, 8000);
     expect(small).toThrow(InvalidOptionError);
     const needed = Number(/at least (\d+) bytes/.exec(String(catchError(small)))?.[1]);
     expect(sum(plan({ policy: "pyramidkv", budget: `${needed}B` }, 8000).rows)).toBe(30 * 9);
@@ -95,6 +86,46 @@ describe("planCache", () => {
   });
 });
 
+describe("a prompt in several passes", () => {
+  const CACHE: CacheOptions = { policy: "pyramidkv", budget: 256 };
+
+  test("ends with the budgets of the whole prompt, and keeps no layer above them before", () => {
+    const whole = plan(CACHE, 4000);
+    expect(whole.passes).toBe(1);
+    for (const [passTokens, passes] of [
+      [4000, 1],
+      [3999, 2],
+      [1000, 4],
+      [300, 14],
+    ]) {
+      const parts = plan(CACHE, 4000, passTokens);
+      expect(parts).toMatchObject({ passes, evicts: true, budgets: whole.budgets });
+      expect(parts.rows).toEqual(whole.rows);
+      expect(parts.bytes.final).toBe(whole.bytes.final);
+    }
+  });
+
+  test("stages no more than a pass", () => {
+    const whole = plan(CACHE, 4000);
+    const parts = plan(CACHE, 4000, 1000);
+    const layer = 2 * 3 * 1000 * 128;
+    expect(parts.bytes.peak).toBeLessThanOrEqual(1.1 * (layer + parts.bytes.final));
+    expect(parts.bytes.peak).toBeLessThan(whole.bytes.peak);
+  });
+
+  test("keeps everything where the budget is that long", () => {
+    const parts = plan({ policy: "snapkv", budget: "100%" }, 700, 200);
+    expect(parts).toMatchObject({ passes: 4, evicts: false, rows: Array(30).fill(700) });
+  });
+
+  test("with policy full grows by a layer at a time", () => {
+    const { bytes, passes } = plan({}, 1000, 400);
+    expect(passes).toBe(3);
+    expect(bytes.final).toBe(fullCacheBytes(SMOLLM2, 1000));
+    expect(bytes.peak).toBe(bytes.final + 2 * 3 * 512 * 128);
+  });
+});
+
 describe("resolveCacheOptions", () => {
   test.each<[string, object]>([
     ["policy", { policy: "h2o" }],
@@ -118,10 +149,38 @@ describe("resolveCacheOptions", () => {
     ["layerBudgets", { policy: "snapkv", layerBudgets: Array(30).fill(5) }],
     ["layerBudgets", { policy: "snapkv", budget: 99, layerBudgets: Array(30).fill(50) }],
     ["kvDtype", { kvDtype: "f64" }],
+    ["window", { policy: "snapkv", window: 8 }],
+    ["budget", { policy: "snapkv", budget: [256] }],
+    ["budget", { policy: "streaming-llm", budget: 4 }],
+    ["budget", { policy: "streaming-llm", budget: 20, numSinks: 20 }],
+    ["beta", { policy: "pyramidkv", beta: "20" }],
+    ["windowSize", { policy: "snapkv", windowSize: null }],
+    ["windowSize", { policy: "snapkv", windowSize: 257 }],
+    ["pool", { policy: "snapkv", pool: null }],
+    ["pool", { policy: "snapkv", pool: "avg:5" }],
+    ["headFloor", { policy: "ada-kv", headFloor: "0.5" }],
+    ["headFloor", { policy: "ada-kv", headFloor: NaN }],
+    ["layerBudgets", { policy: "snapkv", layerBudgets: "30 letters, one for each layer" }],
+    ["layerBudgets", { policy: "snapkv", layerBudgets: [...Array(29).fill(50), NaN] }],
   ])("refuses a wrong %s: %j", (option, options) => {
     const error = catchError(() => resolveCacheOptions(options as CacheOptions, 30));
     expect(error).toBeInstanceOf(InvalidOptionError);
     expect((error as InvalidOptionError).option).toBe(option);
+    expect((error as InvalidOptionError).message).toMatch(
+      new RegExp(`^${option} must be .+, got .+`),
+    );
+  });
+
+  test.each([
+    [{ policy: "pyramidkv", budget: 8 }, "at least 9 (the window of 8, and one row more), got 8"],
+    [{ policy: "knorm", budget: -1 }, 'or bytes such as "24MB" or "16MiB", got -1'],
+    [
+      { policy: "snapkv", beta: 20 },
+      "left out with policy snapkv (those that take it: pyramidkv), got 20",
+    ],
+    [{ policy: "snapkv", layerBudgets: [...Array(29).fill(50), NaN] }, "50, NaN]"],
+  ] as const)("says what would do: %j", (options, says) => {
+    expect(() => resolveCacheOptions(options, 30)).toThrow(says);
   });
 });
 

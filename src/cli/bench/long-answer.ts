@@ -1,4 +1,5 @@
-import { planCache } from "../../cache/scheduler.ts";
+import { planPrompt } from "../../cache/plan-prompt.ts";
+import { type CachePlan, planCache } from "../../cache/scheduler.ts";
 import { resolveCacheOptions } from "../../cache/options.ts";
 import { type CacheBench, pyramid } from "./cache-bench.ts";
 import {
@@ -92,16 +93,7 @@ function plannedBytes(
   const { numLayers, numHeads, numKvHeads, headDim } = bench.engine.config;
   const shape = { numLayers, numHeads, numKvHeads, headDim, dtype: bench.kvDtype };
   const options = resolveCacheOptions(pyramid(bench), numLayers);
-  const none = Array<number>(numLayers).fill(0);
-  const prompt = planCache(shape, options, {
-    promptTokens,
-    tokens: promptTokens,
-    newTokens: promptTokens,
-    lengths: none,
-    capacities: none,
-    longest: 0,
-    evict: true,
-  });
+  const prompt: CachePlan = planPrompt(shape, options, promptTokens);
   let [most, peak, last] = [prompt.bytes.final, prompt.bytes.peak, prompt];
   for (let tokens = promptTokens; tokens < promptTokens + answerTokens; tokens += last.spareRows) {
     last = planCache(shape, options, {
