@@ -15,8 +15,9 @@ export const CACHE_OPTIONS = {
   kept: { type: "boolean" },
 } as const;
 
-/** The cache options of a command line, as the engine takes (and checks) them. */
+/** The cache options of a command line, as the engine takes (and checks) them. @throws UsageError */
 export function cacheOptions(args: Args): CacheOptions {
+  if (args.flag("kept") && !args.flag("json")) throw new UsageError("--kept needs --json");
   const given = {
     policy: args.text("policy") as PolicyName | undefined,
     budget: args.text("budget"),
@@ -25,10 +26,18 @@ export function cacheOptions(args: Args): CacheOptions {
     pool: pool(args.text("pool")),
     numSinks: args.number("sinks"),
     headFloor: args.number("head-floor"),
-    layerBudgets: args.text("layer-budgets")?.split(",").map(Number),
+    layerBudgets: counts(args.text("layer-budgets")),
     kvDtype: args.text("kv-dtype") as KvDtype | undefined,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function counts(text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d+(,\d+)*$/.test(text)) {
+    throw new UsageError(`--layer-budgets wants whole numbers such as 300,200,100, got "${text}"`);
+  }
+  return text.split(",").map(Number);
 }
 
 function pool(text: string | undefined): ScorePool | undefined {

@@ -2,7 +2,7 @@ import { type CacheReport, type Engine, loadEngine } from "../index.ts";
 import type { Args } from "./args.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
-import { findModel } from "./model.ts";
+import { closeModel, findModel } from "./model.ts";
 
 /** Run `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -33,7 +33,9 @@ export async function withEngine<T>(
   const cache = cacheOptions(args);
   const source = await findModel(args.required("model"));
   return interruptible(async (signal) => {
-    const engine = await loadEngine(source, { gpu: lateDawn, cache, signal });
+    const engine = await loadEngine(source, { gpu: lateDawn, cache, signal }).finally(() =>
+      closeModel(source),
+    );
     try {
       return await work(engine, signal);
     } finally {
@@ -48,7 +50,7 @@ export async function reportWithKept(
   engine: Engine,
   report: CacheReport,
   tokens: number,
-): Promise<object> {
+): Promise<CacheReport> {
   if (!args.flag("kept")) return report;
   const kept = await engine.keptPositions();
   const layers = report.layers.map((layer, l) => ({

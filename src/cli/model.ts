@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import type { ByteSource, ModelSource } from "../index.ts";
 import { openUrlSource, SourceError } from "../index.ts";
-import { diskFolder, openFileSource } from "./file-source.ts";
+import { diskFolder, type FileSource, openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
 export const MODEL_OPTIONS = {
@@ -51,4 +51,9 @@ export async function openModel(model: string): Promise<ByteSource> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new SourceError(model, `there is no such file, and as a hub id: ${why}`, { cause });
   });
+}
+
+/** Nothing reads a model any more: close its file, if it is one. */
+export async function closeModel(source: ModelSource): Promise<void> {
+  if (typeof source === "object" && "close" in source) await (source as FileSource).close();
 }

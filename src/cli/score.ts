@@ -1,4 +1,5 @@
 import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
+import { cacheLine } from "./cache-line.ts";
 import { CACHE_OPTIONS } from "./cache-options.ts";
 import { reportWithKept, withEngine } from "./engine.ts";
 import { readText } from "./generate.ts";
@@ -26,9 +27,9 @@ export async function score(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${JSON.stringify(result)}\n`);
     return;
   }
-  const { logprobs, nll, perplexity } = result;
+  const { logprobs, nll, perplexity, cache } = result;
   process.stdout.write(
     `${logprobs.length} tokens after ${contextTokens}: ` +
-      `${nll.toFixed(4)} nats per token, perplexity ${perplexity.toFixed(3)}\n`,
+      `${nll.toFixed(4)} nats per token, perplexity ${perplexity.toFixed(3)}\n${cacheLine(cache)}\n`,
   );
 }

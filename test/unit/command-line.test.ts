@@ -3,12 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type OptionSpecs, readArgs, UsageError } from "../../src/cli/args.ts";
+import { cacheLine } from "../../src/cli/cache-line.ts";
 import { CACHE_OPTIONS } from "../../src/cli/cache-options.ts";
 import { GENERATE_OPTIONS } from "../../src/cli/generate.ts";
 import { INSPECT_OPTIONS } from "../../src/cli/inspect.ts";
 import { HELP, main } from "../../src/cli/main.ts";
 import { openModel } from "../../src/cli/model.ts";
 import { SCORE_OPTIONS } from "../../src/cli/score.ts";
+import type { CacheReport } from "../../src/index.ts";
+import { goldenPath } from "../golden/format.ts";
 
 /** The options in the part of the help that starts with some words. */
 function listedAfter(words: string): Set<string> {
@@ -85,6 +88,9 @@ describe("wrong usage ends with exit code 2 and one sentence, before a model is 
     [["generate", ...good, "--seed", "x"], /--seed wants a number/],
     [["generate", ...good, "--stop", ""], /--stop/],
     [["generate", ...good, "--pool", "median"], /--pool wants/],
+    [["generate", ...good, "--kept"], /--kept needs --json/],
+    [["generate", ...good, "--layer-budgets", "30,x"], /--layer-budgets wants .*, got "30,x"/],
+    [["generate", ...good, "--layer-budgets", ""], /--layer-budgets wants .*, got ""/],
     [["generate", ...good, "--prompt-file", "x"], /--prompt or --prompt-file/],
     [["generate", "--model", "none.gguf"], /--prompt or --prompt-file/],
     [["generate", "--prompt", "Hi"], /--model is required/],
@@ -104,18 +110,97 @@ describe("wrong usage ends with exit code 2 and one sentence, before a model is 
       expect(await run(argv)).toEqual({ code: 0, written: [HELP] });
     },
   );
-
-  /** Runs a command in this process; gives what it wrote to stdout and stderr. */
-  async function run(argv: readonly string[]): Promise<{ code: number; written: string[] }> {
-    const written: string[] = [];
-    const spies = [process.stdout, process.stderr].map((stream) =>
-      vi.spyOn(stream, "write").mockImplementation((text) => written.push(String(text)) > 0),
-    );
-    const code = await main(argv);
-    for (const spy of spies) spy.mockRestore();
-    return { code, written };
-  }
 });
+
+describe("wrong cache options end with exit code 2 and one sentence, before a GPU is looked for:", () => {
+  test.each<readonly [options: string, says: string]>([
+    ["--policy h2o", "--policy must be one of full, streaming-llm, .*, got h2o"],
+    [
+      "--policy pyramidkv --budget 8",
+      "--budget must be at least 9 \\(the window of 8, .*\\), got 8",
+    ],
+    ["--policy streaming-llm --budget 4", "--budget must be at least 5 \\(4 sinks, .*\\), got 4"],
+    ["--policy pyramidkv --budget 0", "--budget must be above 0, got 0"],
+    ["--policy pyramidkv --budget -5", "--budget must be .* such as .*, got -5"],
+    ["--policy pyramidkv --budget NaN", "--budget must be .* such as .*, got NaN"],
+    ["--policy pyramidkv --budget lots", "--budget must be .* such as .*, got lots"],
+    ["--policy pyramidkv --budget 200%", "--budget must be at most 100%, got 200%"],
+    [
+      "--budget 256",
+      "--budget must be left out with policy full \\(those that take it: .*, got 256",
+    ],
+    [
+      "--policy snapkv --beta 3",
+      "--beta must be left out with policy snapkv \\(.*: pyramidkv\\), got 3",
+    ],
+    ["--policy pyramidkv --beta 0", "--beta must be at least 1, got 0"],
+    ["--policy knorm --window 8", "--window must be left out with policy knorm .*, got 8"],
+    ["--policy snapkv --window 0", "--window must be 1 to 256, got 0"],
+    ["--policy snapkv --pool avg:4", "--pool must be of an odd size from 1 to 63, got .*4"],
+    ["--policy ada-kv --head-floor 2", "--head-floor must be from 0 to 1, got 2"],
+    ["--policy streaming-llm --sinks -1", "--sinks must be a whole number from 0 to 1024, got -1"],
+    [
+      "--policy snapkv --layer-budgets 50,50",
+      "--layer-budgets must be one .* 4 layers, got \\[50, 50\\]",
+    ],
+    ["--policy snapkv --layer-budgets 50,50,50,5", "--layer-budgets must be .* at least 9 .*, got"],
+    [
+      "--policy snapkv --layer-budgets 50,50,50,50 --budget 50",
+      "--layer-budgets must be given without",
+    ],
+    ["--kv-dtype q4", '--kv-dtype must be "f16" or "f32", got q4'],
+  ])("%s", async (options, says) => {
+    const argv = ["--model", goldenPath("tiny-flow.gguf"), "--prompt", "Hi", ...options.split(" ")];
+    const { code, written } = await run(["generate", ...argv]);
+    expect({ code, written }).toEqual({
+      code: 2,
+      written: [expect.stringMatching(new RegExp(`^ziggurat: ${says}.*; see ziggurat --help\\n$`))],
+    });
+  });
+});
+
+describe("what the cache did, in one line", () => {
+  const layer = {
+    budget: 64,
+    length: 64,
+    capacity: 128,
+    bytes: 1e6,
+    fullBytes: 4e6,
+    heads: [],
+    keptMass: [],
+  };
+  const report = {
+    policy: "snapkv",
+    kvDtype: "f16",
+    tokens: 302,
+    evicted: true,
+    passes: 1,
+  } as const;
+  const layers = [layer, { ...layer, budget: 32, bytes: 0.5e6 }];
+
+  test.each<readonly [Partial<CacheReport>, string]>([
+    [{ layers }, "snapkv keeps 64 to 32 of 302 tokens per layer, 1.50 MB instead of 8.00 MB"],
+    [
+      { passes: 3 },
+      "snapkv keeps 64 of 302 tokens per layer, 1.00 MB instead of 4.00 MB, read in 3 passes",
+    ],
+    [{ evicted: false }, "snapkv keeps all 302 tokens, within its budget"],
+    [{ policy: "full", evicted: false }, "full"],
+  ])("%j", (part, says) => {
+    expect(cacheLine({ ...report, layers: [layer], ...part })).toBe(`cache: ${says}`);
+  });
+});
+
+/** Runs a command in this process; gives what it wrote to stdout and stderr. */
+async function run(argv: readonly string[]): Promise<{ code: number; written: string[] }> {
+  const written: string[] = [];
+  const spies = [process.stdout, process.stderr].map((stream) =>
+    vi.spyOn(stream, "write").mockImplementation((text) => written.push(String(text)) > 0),
+  );
+  const code = await main(argv);
+  for (const spy of spies) spy.mockRestore();
+  return { code, written };
+}
 
 describe("a model is named by", () => {
   afterEach(() => vi.unstubAllGlobals());
