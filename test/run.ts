@@ -84,7 +84,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     });
     if (has("kernels")) {
       for (const adapter of adapters) {
-        await run(`kernels on ${adapter.name}`, () => vitest("kernels", quickToCompile(adapter)));
+        await run(`kernels on ${adapter.name}`, () => vitest("kernels", adapter));
       }
     }
     const [fastest, ...others] = adapters;
@@ -105,13 +105,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   return report(results, (performance.now() - began) / 60_000);
 }
 
-/**
- * The adapter, its shader compiler told to leave out LLVM's optimisations where it is Mesa's: kernel tests compile several hundred
- * pipelines and run each for a moment.
- */
-function quickToCompile(adapter: FoundAdapter): FoundAdapter {
-  return { ...adapter, environment: { ...adapter.environment, GALLIVM_PERF: "nopt" } };
-}
+/** Variables of Mesa's lavapipe; others pass them over. Files run side by side, so one core each serves them best. */
+const ONE_CORE = { LP_NUM_THREADS: "0" };
+
+/** Kernel tests compile several hundred pipelines and run each for a moment: LLVM's optimisations aren't worth their time. */
+const QUICK_TO_COMPILE = { ...ONE_CORE, GALLIVM_PERF: "nopt" };
 
 /** Finds the adapters and says what they are; none is an error. */
 async function listAdapters(): Promise<readonly FoundAdapter[]> {
@@ -147,13 +145,14 @@ async function vitest(
   ...filters: string[]
 ): Promise<Outcome> {
   const path = join(REPORTS, `${project}-${adapter?.name ?? "any"}.json`);
+  const mesa = project === "kernels" ? QUICK_TO_COMPILE : ONE_CORE;
   await mkdir(REPORTS, { recursive: true });
   await rm(path, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${path}`];
   const code = await spawned(
     process.execPath,
     [VITEST, "run", "--project", project, ...filters, ...reporters],
-    adapter ? { ...adapter.environment, ZIGGURAT_ADAPTER: adapter.name } : {},
+    adapter ? { ...adapter.environment, ...mesa, ZIGGURAT_ADAPTER: adapter.name } : {},
   );
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) throw new Error(`Vitest left no report (exit code ${code})`);
