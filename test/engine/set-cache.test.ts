@@ -39,7 +39,7 @@ test("what is refused leaves the cache as it was", async () => {
   );
   await expect(engine.setCache({ kvDtype: "f32" })).rejects.toThrow(/"f16", as loaded/);
   // Known only with the model: these bytes don't hold its windows and spare rows.
-  const small: CacheOptions = { policy: "pyramidkv", budget: "100KB" };
+  const small: CacheOptions = { policy: "pyramidkv", budget: "50KB" };
   await expect(engine.setCache(small)).rejects.toThrow(/^budget must be at least \d+ bytes: the w/);
   await expect(openTiny("tiny-flow", { cache: small })).rejects.toThrow(InvalidOptionError);
   expect(engine.memory()).toEqual(before);
