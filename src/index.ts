@@ -25,7 +25,9 @@ export {
 export type { StoreBackend } from "./hub/store-backend.ts";
 export { blobSource, bufferSource, openUrlSource } from "./hub/sources.ts";
 export type { RopeStyle } from "./model/architectures.ts";
+export type { QuantizedWeights } from "./formats/tensor-types.ts";
 export type { ModelConfig } from "./model/config.ts";
+export type { MatrixReport } from "./model/matrix-upload.ts";
 export type { Llama3RopeScaling } from "./model/rope.ts";
 export type { KvDtype } from "./cache/layout.ts";
 export type { CacheOptions, ScorePool } from "./cache/options.ts";

@@ -1,8 +1,14 @@
-import { type CacheReport, type Engine, loadEngine } from "../index.ts";
+import {
+  type CacheReport,
+  type Engine,
+  type LoadProgress,
+  loadEngine,
+  type MatrixReport,
+} from "../index.ts";
 import type { Args } from "./args.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
-import { closeModel, findModel } from "./model.ts";
+import { closeModel, findModel, weightsOption } from "./model.ts";
 
 /** Run `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -31,11 +37,14 @@ export async function withEngine<T>(
   work: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const cache = cacheOptions(args);
+  const weights = weightsOption(args);
+  const onProgress = ({ matrices }: LoadProgress): void => {
+    if (weights && matrices) process.stderr.write(`${quantizingCost(matrices)}\n`);
+  };
   const source = await findModel(args.required("model"));
   return interruptible(async (signal) => {
-    const engine = await loadEngine(source, { gpu: lateDawn, cache, signal }).finally(() =>
-      closeModel(source),
-    );
+    const how = { gpu: lateDawn, cache, signal, onProgress, ...(weights && { weights }) };
+    const engine = await loadEngine(source, how).finally(() => closeModel(source));
     try {
       return await work(engine, signal);
     } finally {
@@ -43,6 +52,24 @@ export async function withEngine<T>(
     }
   });
 }
+
+/** What quantising on load has cost, in a line. */
+function quantizingCost(matrices: readonly MatrixReport[]): string {
+  const quantized = matrices.filter(({ relativeError }) => relativeError !== undefined);
+  const [first] = quantized.toSorted((a, b) => errorOf(b) - errorOf(a));
+  if (first === undefined) return "no weights of floats: nothing was quantised";
+  const bits = (kind: string): number =>
+    quantized.filter(({ layouts }) => layouts.join() === kind).length;
+  const mean = quantized.reduce((sum, matrix) => sum + errorOf(matrix), 0) / quantized.length;
+  return (
+    `quantised ${bits("q4")} matrices to q4, ${bits("q8")} to q8: error ${percent(mean)} of the ` +
+    `weights (root mean square, mean of the matrices), at most ${percent(errorOf(first))} in ${first.name}`
+  );
+}
+
+const errorOf = ({ relativeError = 0 }: MatrixReport): number => relativeError;
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
 /** A cache report, with the kept positions of the first `tokens` tokens where `--kept` asks. */
 export async function reportWithKept(

@@ -20,6 +20,9 @@ export const GENERATE_OPTIONS: OptionSpecs = {
   "top-p": { type: "string" },
   "min-p": { type: "string" },
   "repetition-penalty": { type: "string" },
+  "frequency-penalty": { type: "string" },
+  "presence-penalty": { type: "string" },
+  logprobs: { type: "string" },
   seed: { type: "string" },
 };
 
@@ -74,6 +77,9 @@ function generateOptions(args: Args): GenerateOptions {
     topP: args.number("top-p"),
     minP: args.number("min-p"),
     repetitionPenalty: args.number("repetition-penalty"),
+    frequencyPenalty: args.number("frequency-penalty"),
+    presencePenalty: args.number("presence-penalty"),
+    logprobs: args.number("logprobs"),
     seed: args.number("seed"),
   };
   const given = Object.entries(numbers).filter(([, value]) => value !== undefined);

@@ -4,9 +4,10 @@ import { openSource } from "../hub/open-source.ts";
 import { planarBytes } from "../formats/planar.ts";
 import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
 import { matrixLayout } from "../model/layouts.ts";
+import { quantizeOnLoad } from "../model/quantize-plan.ts";
 import { ROPE_FACTORS } from "../model/weights.ts";
 import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
-import { findModel, MODEL_OPTIONS } from "./model.ts";
+import { findModel, MODEL_OPTIONS, weightsOption } from "./model.ts";
 
 /** Options of `ziggurat inspect`. */
 export const INSPECT_OPTIONS: OptionSpecs = { ...MODEL_OPTIONS, "kv-dtype": { type: "string" } };
@@ -19,7 +20,9 @@ export async function inspect(argv: readonly string[]): Promise<void> {
     throw new UsageError(`--kv-dtype wants f16 or f32, got "${dtype}"`);
   }
   const opened = await openSource(await findModel(args.required("model")));
-  const { source, file, config } = await openModel(opened);
+  const { source, file: stored, config } = await openModel(opened);
+  const weights = weightsOption(args);
+  const file = weights === undefined ? stored : quantizeOnLoad(stored, weights);
   const tensors = [...file.tensors].map(([key, info]) => ({
     name: info.name,
     type: info.type,

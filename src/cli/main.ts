@@ -17,9 +17,10 @@ export const HELP: string = `ziggurat: language models on WebGPU, with a compres
 
   ziggurat generate --model M (--prompt S | --prompt-file F) [--raw] [--json]
       [--max-tokens N] [--stop S]... [--temperature T] [--top-k N] [--top-p P]
-      [--min-p P] [--repetition-penalty R] [--seed N] [cache options]
-  ziggurat score --model M --text-file F --context N [--json] [cache options]
-  ziggurat inspect --model M [--json] [--kv-dtype f16|f32]
+      [--min-p P] [--repetition-penalty R] [--frequency-penalty F] [--presence-penalty P]
+      [--seed N] [--logprobs N] [--weights q4|q8] [cache options]
+  ziggurat score --model M --text-file F --context N [--json] [--weights q4|q8] [cache options]
+  ziggurat inspect --model M [--json] [--kv-dtype f16|f32] [--weights q4|q8]
   ziggurat bench [--model M | --shape smollm2-135m|llama-1b|llama-8b [--layers N]]
       [--prompt-tokens N,...] [--new-tokens N] [--runs N] [--kv-dtype f16|f32] [--json F]
       [--only rates,compression,decode,answer]
@@ -30,7 +31,8 @@ Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
 
 M is the path of a GGUF file, its URL, or a hub id such as owner/repository/file.gguf; or a folder of
 safetensors files with config.json and tokenizer.json: its path, its URL (ending in /), or owner/repository.
---raw skips the chat template. Exit codes: 0 done, 1 failed, 2 wrong usage.
+--weights quantises weights that are floats while they load. --raw skips the chat template. With --json,
+--logprobs tells each token's log-probability and those of the N best (0 to 20). Exit codes: 0 done, 1 failed, 2 wrong usage.
 `;
 
 /** The `ziggurat` command. Returns the exit code; errors go to stderr in one sentence. */

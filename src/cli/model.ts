@@ -1,13 +1,22 @@
 import { stat } from "node:fs/promises";
-import type { ByteSource, ModelSource } from "../index.ts";
+import type { ByteSource, ModelSource, QuantizedWeights } from "../index.ts";
 import { openUrlSource, SourceError } from "../index.ts";
+import { type Args, UsageError } from "./args.ts";
 import { diskFolder, type FileSource, openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
 export const MODEL_OPTIONS = {
   model: { type: "string" },
   json: { type: "boolean" },
+  weights: { type: "string" },
 } as const;
+
+/** What `--weights` asks floats to be quantised to. @throws UsageError */
+export function weightsOption(args: Args): QuantizedWeights | undefined {
+  const weights = args.text("weights");
+  if (weights === undefined || weights === "q4" || weights === "q8") return weights;
+  throw new UsageError(`--weights wants q4 or q8, got "${weights}"`);
+}
 
 /** `owner/repository/path.gguf`, with an optional `@revision` after the repository. */
 const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?\/([\w./-]+\.gguf)$/;

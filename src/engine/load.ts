@@ -1,6 +1,8 @@
 import { resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { openGpu } from "../gpu/device.ts";
+import type { MatrixReport } from "../model/matrix-upload.ts";
+import { quantizeOnLoad } from "../model/quantize-plan.ts";
 import { Tracer } from "../profile/tracer.ts";
 import { LocalEngine } from "./engine.ts";
 import { openModel } from "../model/open-model.ts";
@@ -18,15 +20,19 @@ const DEFAULT_EVENTS = 65_536;
  * the signal's reason when aborted. Nothing stays allocated on the GPU when this throws.
  */
 export async function loadEngine(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
-  const { signal, onProgress, hiddenBytes, trace = false } = options;
+  const { signal, onProgress, hiddenBytes, weights, trace = false } = options;
   signal?.throwIfAborted();
+  if (weights !== undefined && weights !== "q4" && weights !== "q8") {
+    throw new InvalidOptionError("weights", weights, '"q4" or "q8"');
+  }
   const opened = await openSource(source, signal);
   onProgress?.({
     stage: "open",
     loadedBytes: 0,
     totalBytes: "file" in opened ? opened.file.size : 0,
   });
-  const { source: bytes, file, config, tokenizer } = await openModel(opened, signal);
+  const { source: bytes, file: stored, config, tokenizer } = await openModel(opened, signal);
+  const file = weights === undefined ? stored : quantizeOnLoad(stored, weights);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
     onProgress?.({ stage, loadedBytes, totalBytes: bytes.size });
   const cache = resolveCacheOptions(options.cache ?? {}, config.numLayers);
@@ -51,16 +57,18 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
       report(loaded < bytes.size ? "weights" : "compile", loaded);
     };
     onBytes(0);
+    let matrices: readonly MatrixReport[] = [];
     const engine = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
       const use = { cache, hiddenBytes, signal, onBytes, tracer, kernelTimes };
       const runtime = await createRuntime(gpu, bytes, file, config, use);
       report("compile", bytes.size);
+      matrices = runtime.weights.reports;
       return new LocalEngine(runtime, tokenizer);
     });
     await gpu.idle();
     signal?.throwIfAborted();
     tracer?.leave();
-    report("ready", bytes.size);
+    onProgress?.({ stage: "ready", loadedBytes: bytes.size, totalBytes: bytes.size, matrices });
     return engine;
   } catch (error) {
     gpu.destroy();

@@ -1,6 +1,8 @@
 import type { KvDtype } from "../cache/layout.ts";
 import type { CacheOptions } from "../cache/options.ts";
 import type { BufferPurpose } from "../gpu/buffers.ts";
+import type { QuantizedWeights } from "../formats/tensor-types.ts";
+import type { MatrixReport } from "../model/matrix-upload.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace } from "../profile/trace.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
@@ -13,6 +15,8 @@ export interface LoadProgress {
   readonly loadedBytes: number;
   /** 0 while a folder is opened: its files are still to be found. */
   readonly totalBytes: number;
+  /** With `ready`: what loading made of each matrix. */
+  readonly matrices?: readonly MatrixReport[];
 }
 
 /** How a model is loaded. */
@@ -28,6 +32,12 @@ export interface LoadOptions {
   readonly hiddenBytes?: number;
   /** Note every change of the ledger and of the cache, for `trace()`. Default false: costs nothing. */
   readonly trace?: boolean | TraceOptions;
+  /**
+   * Quantise matrices of floats (F32, F16, BF16) on the GPU while they load: to 4 bits (embedding and
+   * lm head: 8), or to 8. What a file has quantised already stays as it is.
+   * `LoadProgress.matrices` says what that cost. By default floats become f16.
+   */
+  readonly weights?: QuantizedWeights;
   readonly signal?: AbortSignal;
   /** Called as loading goes on, with each chunk that was read. */
   readonly onProgress?: (progress: LoadProgress) => void;

@@ -1,7 +1,7 @@
 import { repackHalf } from "./repack-f16.ts";
 import { repackQ4 } from "./repack-q4.ts";
 import { repackQ8 } from "./repack-q8.ts";
-import type { TensorType } from "./tensor-types.ts";
+import type { QuantizedWeights, TensorInfo, TensorType } from "./tensor-types.ts";
 
 /**
  * How a matrix lies on the GPU: a plane of quants and a plane of scales, both row-major, in 32-bit words.
@@ -41,6 +41,16 @@ const LAYOUTS: Readonly<Record<TensorType, PlanarLayout>> = {
   Q5_K: { kind: "q8", blockSize: 32, hasMin: true, lossy: true },
   Q6_K: { kind: "q8", blockSize: 16, hasMin: false, lossy: true },
 };
+
+const QUANTIZED: Readonly<Record<QuantizedWeights, PlanarLayout>> = {
+  q4: { kind: "q4", blockSize: 32, hasMin: true, lossy: true },
+  q8: { kind: "q8", blockSize: 32, hasMin: false, lossy: true },
+};
+
+/** The layout that a matrix of a file gets: that of its type, or what its floats are quantised to. */
+export function tensorLayout({ type, quantize }: TensorInfo): PlanarLayout {
+  return quantize === undefined ? LAYOUTS[type] : QUANTIZED[quantize];
+}
 
 /** Columns of a planar matrix are whole multiples of this. */
 export const COLUMN_MULTIPLE = 32;

@@ -11,7 +11,12 @@ export interface TensorInfo {
   /** First byte, from the start of the source. */
   readonly offset: number;
   readonly bytes: number;
+  /** What loading makes of a matrix of floats; without it they become f16. */
+  readonly quantize?: QuantizedWeights;
 }
+
+/** What floats can be quantised to on load. */
+export type QuantizedWeights = "q4" | "q8";
 
 /** Where a model's tensors are, whatever files they came in; the keys are the tensors' names in GGUF. */
 export interface TensorFile {

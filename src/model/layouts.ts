@@ -1,5 +1,5 @@
 import { commonLayout } from "../formats/common-layout.ts";
-import { planarLayout, type PlanarLayout } from "../formats/planar.ts";
+import { type PlanarLayout, tensorLayout } from "../formats/planar.ts";
 import type { TensorInfo } from "../formats/tensor-types.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
@@ -40,11 +40,11 @@ export function modelLayouts(file: TensorFile, config: ModelConfig): ModelLayout
  * @param name its key in `file.tensors`.
  */
 export function matrixLayout({ tensors }: TensorFile, name: string): PlanarLayout {
-  const { type } = tensors.get(name) as TensorInfo;
+  const info = tensors.get(name) as TensorInfo;
   const [, layer, part] = /^(.*\.ffn_)(gate|up)\.weight$/.exec(name) ?? [];
   const partner = tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
-  const own = planarLayout(type);
-  return partner === undefined ? own : commonLayout(own, planarLayout(partner.type));
+  const own = tensorLayout(info);
+  return partner === undefined ? own : commonLayout(own, tensorLayout(partner));
 }
 
 function distinct(layouts: readonly PlanarLayout[]): PlanarLayout[] {

@@ -5,11 +5,25 @@ import { groupedBytes, groupRows, ROW_GROUP } from "../formats/row-groups.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
+import { Quantizer } from "./quantizer.ts";
 import type { RowRun } from "./row-runs.ts";
 import type { WeightLoadOptions } from "./weights.ts";
 
 /** Bytes handed to the queue before waiting for the GPU, which bounds the driver's own staging. */
 const BYTES_IN_FLIGHT = 32 * 1024 * 1024;
+
+/** What loading made of a matrix. */
+export interface MatrixReport {
+  readonly name: string;
+  /** As stored in the file. */
+  readonly types: readonly string[];
+  /** On the GPU. */
+  readonly layouts: readonly ("q4" | "q8" | "f16")[];
+  /** Whether values, or scales, were rounded. */
+  readonly isRounded: boolean;
+  /** Where floats were quantised on load: root mean square of the error, relative to that of the weights. */
+  readonly relativeError?: number;
+}
 
 /** Makes weight buffers and fills them from a source. */
 export class MatrixUploader {
@@ -19,6 +33,8 @@ export class MatrixUploader {
   #readBytes = 0;
   #inFlight = 0;
   #scratch = new ArrayBuffer(0);
+  #quantizer: Quantizer | undefined;
+  readonly #reports: MatrixReport[] = [];
 
   constructor(gpu: GpuContext, source: ByteSource, options: WeightLoadOptions) {
     this.#gpu = gpu;
@@ -47,7 +63,47 @@ export class MatrixUploader {
       slices.push(...(await this.#group(label, group, rows)));
       rows += group.reduce((sum, run) => sum + run.rows, 0);
     }
+    await this.#report(label, runs);
     return { rows, cols: (runs[0] as RowRun).cols, slices };
+  }
+
+  /** What became of the matrices so far. */
+  get reports(): readonly MatrixReport[] {
+    return this.#reports;
+  }
+
+  async #report(label: string, runs: readonly RowRun[]): Promise<void> {
+    const tensors = runs.flatMap((run) => run.tensors);
+    const types = [...new Set(tensors.map(({ type }) => type))];
+    const layouts = [...new Set(runs.map(({ layout }) => layout.kind))];
+    const isRounded = runs.some(({ layout }) => layout.lossy);
+    const isQuantized = tensors.some(({ quantize }) => quantize !== undefined);
+    const error = isQuantized
+      ? await this.#quantizer?.takeError(this.#source.name, label)
+      : undefined;
+    this.#reports.push({
+      name: label,
+      types,
+      layouts,
+      isRounded,
+      ...(error !== undefined && { relativeError: error }),
+    });
+  }
+
+  async #quantize(run: RowRun, slices: readonly MatrixSlice[], base: number): Promise<void> {
+    this.#quantizer ??= new Quantizer(this.#gpu);
+    const { signal } = this.#options;
+    const onBytes = (bytes: number): void => this.count(bytes);
+    for (const [index, info] of run.tensors.entries()) {
+      const target = { slices, firstRow: base + index, rowStep: run.tensors.length };
+      await this.#quantizer.quantize(this.#source, info, target, { signal, onBytes });
+    }
+  }
+
+  /** Free what only loading needs. */
+  destroy(): void {
+    this.#quantizer?.destroy();
+    this.#quantizer = undefined;
   }
 
   async #group(label: string, runs: readonly RowRun[], firstRow: number): Promise<MatrixSlice[]> {
@@ -57,6 +113,11 @@ export class MatrixUploader {
     const onBytes = (bytes: number): void => this.count(bytes);
     let base = firstRow;
     for (const run of runs) {
+      if (run.tensors.every(({ quantize }) => quantize !== undefined)) {
+        await this.#quantize(run, slices, base);
+        base += run.rows;
+        continue;
+      }
       for await (const chunk of run.chunks(this.#source, { ...this.#options, onBytes })) {
         this.#options.signal?.throwIfAborted();
         this.#write(slices, { ...chunk, rowStart: base + chunk.rowStart }, layout, cols);

@@ -1,7 +1,7 @@
 import type { ByteSource } from "../formats/byte-source.ts";
 import { commonLayout, convertPlanes } from "../formats/common-layout.ts";
 import type { TensorInfo } from "../formats/tensor-types.ts";
-import { planarBytes, planarLayout, type PlanarLayout } from "../formats/planar.ts";
+import { planarBytes, type PlanarLayout, tensorLayout } from "../formats/planar.ts";
 import { ROW_GROUP } from "../formats/row-groups.ts";
 import { type MatrixChunk, streamMatrix } from "../formats/stream.ts";
 
@@ -10,6 +10,8 @@ export interface RowRun {
   readonly layout: PlanarLayout;
   readonly rows: number;
   readonly cols: number;
+  /** Whose rows they are, in turn where there are two. */
+  readonly tensors: readonly TensorInfo[];
   chunks(source: ByteSource, options: StreamOptions): AsyncIterable<MatrixChunk>;
 }
 
@@ -25,9 +27,10 @@ const CHUNK_BYTES = 2 * 1024 * 1024;
 /** The rows of several tensors, one below the other; one run for each tensor. */
 export function stackedRows(tensors: readonly TensorInfo[]): RowRun[] {
   return tensors.map((info) => ({
-    layout: planarLayout(info.type),
+    layout: tensorLayout(info),
     rows: info.shape[0] as number,
     cols: info.shape[1] as number,
+    tensors: [info],
     chunks: (source, options) => tensorChunks(source, info, options),
   }));
 }
@@ -37,13 +40,14 @@ export function stackedRows(tensors: readonly TensorInfo[]): RowRun[] {
  * holds both.
  */
 export function interleavedRows(first: TensorInfo, second: TensorInfo): RowRun[] {
-  const layout = commonLayout(planarLayout(first.type), planarLayout(second.type));
+  const layout = commonLayout(tensorLayout(first), tensorLayout(second));
   const [rows, cols] = first.shape as [number, number];
   return [
     {
       layout,
       rows: 2 * rows,
       cols,
+      tensors: [first, second],
       chunks: (source, options) => zipRows(source, [first, second], layout, options),
     },
   ];
@@ -79,10 +83,7 @@ async function* zipRows(
   const [first, second] = tensors.map((info) =>
     tensorChunks(source, info, options, chunkRows * rowBytes(info)),
   ) as [AsyncGenerator<MatrixChunk>, AsyncGenerator<MatrixChunk>];
-  const [own, others] = tensors.map(({ type }) => planarLayout(type)) as [
-    PlanarLayout,
-    PlanarLayout,
-  ];
+  const [own, others] = tensors.map(tensorLayout) as [PlanarLayout, PlanarLayout];
   const cols = tensors[0].shape[1] as number;
   const pair = planarBytes(layout, 2, cols);
   try {

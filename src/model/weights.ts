@@ -5,7 +5,7 @@ import { readVector } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
 import type { Matrix } from "./linear.ts";
-import { MatrixUploader } from "./matrix-upload.ts";
+import { type MatrixReport, MatrixUploader } from "./matrix-upload.ts";
 import { interleavedRows, stackedRows } from "./row-runs.ts";
 
 /** Weights of one decoder layer, on the GPU. Norms and biases are f32. */
@@ -26,6 +26,7 @@ export interface ModelWeights {
   readonly outputNorm: GPUBuffer; // [hiddenSize]
   /** The embedding itself where the file ties them. */
   readonly lmHead: Matrix; // [vocabSize][hiddenSize]
+  readonly reports: readonly MatrixReport[];
 }
 
 export interface WeightLoadOptions {
@@ -92,7 +93,8 @@ export async function loadWeights(
   const lmHead = file.tensors.has("output.weight")
     ? await matrix("output.weight", vocabSize, hiddenSize)
     : embedding;
-  return { embedding, layers, outputNorm, lmHead };
+  upload.destroy();
+  return { embedding, layers, outputNorm, lmHead, reports: upload.reports };
 }
 
 /** Name of the tensor that becomes part of the RoPE table. */
