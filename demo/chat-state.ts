@@ -57,15 +57,23 @@ export interface Undo {
   readonly turns: Turn[];
 }
 
+/** A conversation that isn't shown. */
+export interface PutAside {
+  readonly conversationId: number;
+  readonly turns: Turn[];
+}
+
 /** Everything that the views show; turns change in place, the rest is replaced. */
 export interface ChatState {
   /** Undefined until the device has been looked at. */
   device: DeviceCheck | undefined;
   offer: Offer;
   model: ModelState;
+  /** Another number for another conversation. */
+  conversationId: number;
   turns: Turn[];
   /** The conversation before "New conversation", to bring back. */
-  putAside: Turn[];
+  putAside: PutAside;
   /** What the last change took away, to undo it. */
   undo: Undo | undefined;
   /** The last answer beside that of a full cache, where it was asked for. */

@@ -6,6 +6,7 @@ import { createTurn, type Question, type Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
 import { foretellQuestion } from "./forecast.ts";
+import { fromStored, type StoredTurn } from "./history/stored-conversation.ts";
 import { dropKept, findKept } from "./kept-models.ts";
 import { createModelSlot } from "./model-slot.ts";
 import { describeLoadProblem } from "./problem.ts";
@@ -62,6 +63,8 @@ export interface Chat {
   newConversation(): void;
   /** Bring back the conversation that was put aside. */
   bringBack(): void;
+  /** Show a kept conversation in place of the one that is there. */
+  openConversation(turns: readonly StoredTurn[]): void;
 }
 
 const NO_QUESTION: Question = { text: "", documents: [] };
@@ -72,14 +75,16 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     device: undefined,
     offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined },
     model: { step: "none" },
+    conversationId: 1,
     turns: [],
-    putAside: [],
+    putAside: { conversationId: 0, turns: [] },
     undo: undefined,
     comparison: undefined,
     settings,
     settingsProblem: undefined,
   };
   let nextTurnId = 1;
+  let nextConversationId = 2;
   let answering: AbortController | undefined;
 
   const update = (patch: Partial<ChatState>): void => {
@@ -259,15 +264,27 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
 
     newConversation() {
       chat.stop();
-      if (state.turns.length > 0) update({ turns: [], putAside: state.turns, undo: undefined });
+      if (state.turns.length > 0) showTurns(nextConversationId++, []);
     },
 
     bringBack() {
       chat.stop();
-      update({ turns: state.putAside, putAside: state.turns, undo: undefined });
+      showTurns(state.putAside.conversationId, state.putAside.turns);
+    },
+
+    openConversation(turns) {
+      chat.stop();
+      const restored = turns.map((turn) => fromStored(nextTurnId++, turn));
+      showTurns(nextConversationId++, restored);
+      update({ putAside: { conversationId: 0, turns: [] } });
     },
   };
   return chat;
+
+  function showTurns(conversationId: number, turns: Turn[]): void {
+    const putAside = { conversationId: state.conversationId, turns: state.turns };
+    update({ conversationId, turns, putAside, undo: undefined, comparison: undefined });
+  }
 
   /** Without storage there is nothing to find, and nothing to say. */
   async function lookForKept(): Promise<void> {
@@ -285,6 +302,10 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     const { turns } = state;
     const own = new AbortController();
     answering = own;
+    const turn = turns.at(-1);
+    if (turn !== undefined && state.model.step === "ready") {
+      turn.answeredBy = state.model.choice.name;
+    }
     slot.use((engine) =>
       answerLastTurn(engine, turns, {
         settings: state.settings,

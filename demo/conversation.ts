@@ -41,6 +41,8 @@ export interface Turn extends Question {
   answer: string;
   /** Tokens of the answer, to go on from. */
   answerTokenIds: number[];
+  /** The model whose tokens these are; undefined before the first answer. */
+  answeredBy: string | undefined;
   state: AnswerState;
   /** Counts the attempts, so that a view knows when an answer starts afresh. */
   attempt: number;
@@ -59,6 +61,7 @@ export function createTurn(id: number, question: Question): Turn {
     id,
     answer: "",
     answerTokenIds: [],
+    answeredBy: undefined,
     state: "waiting",
     attempt: 0,
     figures: {},

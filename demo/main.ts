@@ -4,11 +4,14 @@ import { isBusy } from "./chat-state.ts";
 import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
+import { createHistory } from "./history/history.ts";
 import type { Remedy } from "./problem.ts";
 import { settingsFromQuery, settingsToQuery } from "./settings-address.ts";
 import { applyTheme, readTheme } from "./theme.ts";
 import { connectCacheControls } from "./views/cache-controls.ts";
 import { connectComposer } from "./views/composer.ts";
+import { connectHistoryDialog } from "./views/history-dialog.ts";
+import { connectHistoryNotice } from "./views/history-notice.ts";
 import { connectMemoryPanel } from "./views/memory-panel.ts";
 import { connectSettingsDialog } from "./views/settings-dialog.ts";
 import { connectSidePanel } from "./views/side-panel.ts";
@@ -17,7 +20,12 @@ import { createThreadView } from "./views/thread-view.ts";
 
 const offered = { name: DEFAULT_MODEL.name, source: defaultModelUrl(document.baseURI) };
 const address = settingsFromQuery(location.search);
-const chat = createChat(offered, address.settings, scheduleRender);
+const chat = createChat(offered, address.settings, () => {
+  scheduleRender();
+  // Not with the drawing: nothing is drawn in a tab that isn't seen.
+  history.noteChange();
+});
+const history = createHistory(chat, scheduleRender);
 const composer = connectComposer(chat, () => thread.editLast());
 const files = connectFileInput(
   (choice) => void chat.load(choice),
@@ -26,6 +34,8 @@ const files = connectFileInput(
 const memory = connectMemoryPanel();
 const cacheControls = connectCacheControls(chat, address.ignored);
 connectSettingsDialog(chat);
+const historyDialog = connectHistoryDialog(history, () => composer.focus());
+const historyNotice = connectHistoryNotice(history);
 const panel = connectSidePanel(chat);
 const announcer = connectAnnouncer();
 const newConversation = byId("new-conversation", HTMLButtonElement);
@@ -56,6 +66,10 @@ addEventListener("keydown", (event) => {
   if (isBusy(chat.state)) chat.stop();
   else chat.cancelLoad();
 });
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) void history.save();
+});
+void history.start();
 void chat.start();
 
 /** However often the state changes, it is drawn once a frame. */
@@ -79,9 +93,11 @@ function render(): void {
   if (shownSettings !== state.settings) {
     shownSettings = state.settings;
     const query = settingsToQuery(shownSettings);
-    history.replaceState(null, "", query === "" ? location.pathname : `?${query}`);
+    globalThis.history.replaceState(null, "", query === "" ? location.pathname : `?${query}`);
   }
   announcer.render(state);
+  historyDialog.render();
+  historyNotice.render();
   newConversation.disabled = state.turns.length === 0;
   const ready = state.model.step === "ready";
   // The button that began it is gone: go on where the question is written.

@@ -99,7 +99,9 @@ export function createKeptView(turn: Turn): KeptView {
     element,
     render(now, isCurrent) {
       state = now;
-      const isThere = isCurrent && turn.state === "done" && now.model.step === "ready";
+      // What was answered before a reload is in no cache.
+      const isThere =
+        isCurrent && turn.state === "done" && turn.attempt > 0 && now.model.step === "ready";
       setHidden(element, !isThere);
       if (!isThere) return;
       const isShown = !body.hidden || turn.needle !== undefined;

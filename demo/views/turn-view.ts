@@ -128,7 +128,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
       bar.value = (turn.figures.readTokens ?? 0) / (turn.figures.totalTokens ?? 1);
       setText(status, statusOf(turn));
       setHidden(again, !(isLast && isFree && turn.problem === undefined));
-      setHidden(goOn, !(isLast && isFree && canGoOn(turn)) || state.model.step !== "ready");
+      setHidden(goOn, !(isLast && isFree && canGoOn(turn, state.model)));
       const compares = turn.state === "done" && state.settings.policy !== "full";
       setHidden(compare, !(isLast && isFree && compares) || state.model.step !== "ready");
       setHidden(copy, open || turn.answer === "");
@@ -149,8 +149,11 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   };
 }
 
-function canGoOn({ state, answer, cutAtLimit }: Turn): boolean {
-  return answer !== "" && (state === "stopped" || cutAtLimit);
+/** Only the model that began an answer has the tokens to write on with. */
+function canGoOn(turn: Turn, model: ChatState["model"]): boolean {
+  const { state, answer, cutAtLimit, answeredBy } = turn;
+  const isUnfinished = answer !== "" && (state === "stopped" || cutAtLimit);
+  return isUnfinished && model.step === "ready" && model.choice.name === answeredBy;
 }
 
 function statusOf(turn: Turn): string {

@@ -54,7 +54,7 @@ export function createWelcome(
   return {
     element,
     render({ putAside }) {
-      setHidden(back, putAside.length === 0);
+      setHidden(back, putAside.turns.length === 0);
     },
   };
 }

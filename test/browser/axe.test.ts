@@ -54,6 +54,10 @@ test("axe finds nothing on the chat page: model on offer, answered, settings", a
   await ask(page, "Hello");
   await turnIs(page, "done");
   expect(await violations(page)).toEqual([]);
+  await page.getByRole("button", { name: "Conversations" }).click();
+  await page.getByRole("button", { name: "Rename Hello" }).waitFor();
+  expect(await violations(page)).toEqual([]);
+  await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Settings" }).click();
   expect(await violations(page)).toEqual([]);
   await watched.close();

@@ -1,0 +1,91 @@
+import { type CacheAtEnd, createTurn, type Turn } from "../conversation.ts";
+
+/** What is kept of a turn: all but what belongs to the running page. */
+export type StoredTurn = Pick<
+  Turn,
+  | "text"
+  | "documents"
+  | "needle"
+  | "answer"
+  | "answerTokenIds"
+  | "answeredBy"
+  | "figures"
+  | "cutAtLimit"
+  | "cache"
+> & { readonly state: "done" | "stopped" | "failed" };
+
+/** What a list of conversations shows of one. */
+export interface ConversationHead {
+  readonly id: string;
+  readonly title: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly changedAt: number;
+  /** Counts its saves, so that two tabs notice each other. */
+  readonly revision: number;
+  /** How many questions it has. */
+  readonly questions: number;
+}
+
+/** A conversation as it is kept. */
+export interface StoredConversation extends ConversationHead {
+  readonly turns: readonly StoredTurn[];
+}
+
+const TITLE_LENGTH = 80;
+
+/** An id that no other conversation has. */
+export function newConversationId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The first words of the first question, or the name of its document. */
+export function titleOf(turns: readonly Pick<Turn, "text" | "documents">[]): string {
+  const [first] = turns;
+  const words = (first?.text || first?.documents[0]?.name || "").replace(/\s+/g, " ").trim();
+  const cut = words.length > TITLE_LENGTH ? `${words.slice(0, TITLE_LENGTH - 1)}…` : words;
+  return cut || "Without a question";
+}
+
+/** A turn as it is kept; an answer in the making is one that was stopped. */
+export function toStored(turn: Turn): StoredTurn {
+  const { text, documents, needle, answer, answerTokenIds, answeredBy } = turn;
+  const { figures, cutAtLimit, cache } = turn;
+  const { state } = turn;
+  return {
+    text,
+    documents: documents.map((document) => ({ name: document.name, text: document.text })),
+    ...(needle === undefined ? {} : { needle }),
+    answer,
+    answerTokenIds: [...answerTokenIds],
+    answeredBy,
+    state: state === "done" || state === "failed" ? state : "stopped",
+    figures,
+    cutAtLimit,
+    cache: cache === undefined ? undefined : cacheToKeep(cache),
+  };
+}
+
+/** Its figures, without those of each layer. */
+function cacheToKeep({ report, kv, cachedTokens }: CacheAtEnd): CacheAtEnd {
+  const { policy, kvDtype, tokens, evicted } = report;
+  const { allocated, full, peak } = kv;
+  return {
+    report: { policy, kvDtype, tokens, evicted },
+    kv: { allocated, full, peak },
+    cachedTokens,
+  };
+}
+
+/** A kept turn, back in the page. */
+export function fromStored(id: number, stored: StoredTurn): Turn {
+  return { ...createTurn(id, stored), ...stored, answerTokenIds: [...stored.answerTokenIds] };
+}
+
+/** Changes whenever something of the turns does that is worth a save. */
+export function fingerprint(turns: readonly Turn[]): string {
+  return turns
+    .map(({ id, state, answer, attempt }) => `${id} ${state} ${answer.length} ${attempt}`)
+    .join();
+}
