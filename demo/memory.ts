@@ -1,9 +1,14 @@
+import { formatBytes, formatMiB } from "../src/elements.ts";
 import { createWorkerEngine, type Engine, type PolicyName } from "../src/index.ts";
-import { parseTrace, type RunTrace } from "../src/profile.ts";
+import { buffersAt, parseTrace, type RunTrace, type TraceBuffer } from "../src/profile.ts";
 import { defaultModelUrl } from "./default-model.ts";
 import { byId, setHidden, setText } from "./dom.ts";
 import { connectCompare } from "./memory/compare.ts";
 import { connectExports } from "./memory/exports.ts";
+import { type GpuWatch, watchGpu } from "./memory/gpu-watch.ts";
+import { grownLabels, leftLabels, showLeaks } from "./memory/leak-check.ts";
+import { markInDevTools } from "./memory/devtools.ts";
+import { parseQuality } from "./memory/quality.ts";
 import { cacheOptions, connectPlanner, fillPolicies } from "./memory/planner.ts";
 import { connectRunView } from "./memory/run-view.ts";
 
@@ -24,14 +29,17 @@ const value = (id: string): string =>
 
 const view = connectRunView();
 const compare = connectCompare();
+const planner = connectPlanner();
 let engine: Engine | undefined;
+let gpuWatch: GpuWatch | undefined;
 let shown: RunTrace | undefined;
 let abort: AbortController | undefined;
 const exports = connectExports(() => shown);
 
-function show(run: RunTrace): void {
+/** @param counted bytes after each change, by the second count of a run on this page */
+function show(run: RunTrace, counted?: readonly number[]): void {
   shown = run;
-  view.show(run);
+  view.show(run, counted);
   exports.enable();
   keep.disabled = false;
 }
@@ -61,7 +69,8 @@ function load(source: URL | File): Promise<void> {
     await engine?.destroy();
     engine = undefined;
     setHidden(progress, false);
-    const worker = new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" });
+    const worker = new Worker(new URL("./memory.worker.ts", import.meta.url), { type: "module" });
+    gpuWatch = watchGpu(worker);
     const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
     engine = await createWorkerEngine(worker, source, {
       signal,
@@ -69,9 +78,16 @@ function load(source: URL | File): Promise<void> {
       onProgress: ({ loadedBytes, totalBytes }) => (progress.value = loadedBytes / totalBytes),
     });
     setHidden(form, false);
-    show(await engine.trace());
+    await showLive(engine);
     return `${engine.config.name} is loaded.`;
   });
+}
+
+/** Show the trace as it is, and the second count of at least as many changes. */
+async function showLive(on: Engine): Promise<void> {
+  const run = await on.trace();
+  await gpuWatch?.update();
+  show(run, gpuWatch?.totals);
 }
 
 /** Run the prompt, and show the trace while it runs. */
@@ -91,38 +107,90 @@ async function runPrompt(on: Engine, signal: AbortSignal): Promise<void> {
   settled.catch(() => {}); // awaited below
   while (!ended) {
     const began = performance.now();
-    show(await on.trace());
+    await showLive(on);
     // A long trace takes longer to fetch: never spend more than a tenth of the time on it.
     const pause = Math.max(REFRESH_MS, 10 * (performance.now() - began));
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, pause))]);
   }
   await settled;
-  show(await on.trace());
+  await showLive(on);
+  if (byId("devtools", HTMLInputElement).checked && shown) {
+    markInDevTools(shown, performance.now());
+  }
 }
 
 function checkLeaks(): Promise<void> {
   return busy("Running turns, then letting go of everything…", async (signal) => {
     const on = engine as Engine;
-    for (let turn = 0; turn < LEAK_TURNS; turn++) await runPrompt(on, signal);
+    showLeaks([]);
+    const live: TraceBuffer[][] = [];
+    for (let turn = 0; turn < LEAK_TURNS; turn++) {
+      await runPrompt(on, signal);
+      if (shown !== undefined) live.push(buffersAt(shown, shown.end));
+    }
     await on.destroy();
     engine = undefined;
     setHidden(form, true);
+    const left = await gpuWatch?.survivors();
+    if (left === undefined) return "The worker ended before it could say what it had left.";
+    // The first turn makes what later ones use again.
+    const [before = [], after = []] = live.slice(-2);
+    const leaks = [...grownLabels(before, after), ...leftLabels(left)];
+    showLeaks(leaks);
     const { total } = on.memory();
-    return total === 0
-      ? `No leak: ${LEAK_TURNS} turns, and 0 B are left after the engine was destroyed.`
-      : `${total} bytes are left after the engine was destroyed.`;
+    if (leaks.length === 0 && total === 0) {
+      return `No leak: ${LEAK_TURNS} turns, nothing grew, and 0 B were left when the engine was destroyed.`;
+    }
+    const bytes = leaks.reduce((sum, leak) => sum + leak.bytes, 0);
+    return `Leak: ${formatBytes(Math.max(bytes, total))} in ${LEAK_TURNS} turns, listed below.`;
   });
 }
 
-async function openRun(file: File): Promise<void> {
+/** Files larger than this are no runs: a run of 100,000 changes has a tenth of it. */
+const MOST_RUN_BYTES = 200_000_000;
+
+/** Show an exported run, or what was measured of quality; several runs are compared. */
+async function openFiles(files: readonly File[]): Promise<void> {
   await busy("Reading the run…", async () => {
-    const trace = parseTrace(await file.text());
-    show(trace);
-    return `${file.name}: ${trace.model.name}, ${trace.cache.policy}.`;
+    let said = "";
+    for (const file of files) {
+      said = `${file.name}: ${await openJson(file)}`;
+      if (files.length > 1 && shown !== undefined) compare.keep(shown);
+    }
+    return files.length > 1 ? `${files.length} runs are compared below. ${said}` : said;
   });
 }
 
-const open = (file: File): void => void (file.name.endsWith(".gguf") ? load(file) : openRun(file));
+async function openJson(file: File): Promise<string> {
+  const { name, size } = file;
+  if (size > MOST_RUN_BYTES) {
+    throw new Error(
+      `${name} has ${formatMiB(size)}: an exported run has at most ${formatMiB(MOST_RUN_BYTES)}.`,
+    );
+  }
+  const text = await file.text();
+  try {
+    const measured = parseQuality(text);
+    if (measured !== undefined) {
+      planner.showQuality(measured);
+      return "measured quality, shown under What if.";
+    }
+    const trace = parseTrace(text);
+    show(trace);
+    return `${trace.model.name}, ${trace.cache.policy}.`;
+  } catch (error) {
+    throw new Error(`${name} is no run that can be shown: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function open(files: readonly File[]): void {
+  const model = files.find(({ name }) => name.endsWith(".gguf"));
+  if (model !== undefined) void load(model);
+  else if (files.length > 0) void openFiles(files);
+}
+
 for (const [button, input] of [
   ["open-model", "model-file"],
   ["open-run", "run-file"],
@@ -130,16 +198,15 @@ for (const [button, input] of [
   const picker = byId(input, HTMLInputElement);
   byId(button, HTMLButtonElement).addEventListener("click", () => picker.click());
   picker.addEventListener("change", () => {
-    const file = picker.files?.[0];
+    const files = [...(picker.files ?? [])];
     picker.value = "";
-    if (file !== undefined) open(file);
+    open(files);
   });
 }
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {
   event.preventDefault();
-  const file = event.dataTransfer?.files[0];
-  if (file !== undefined) open(file);
+  open([...(event.dataTransfer?.files ?? [])]);
 });
 byId("load", HTMLButtonElement).addEventListener("click", () => {
   void load(defaultModelUrl(document.baseURI));
@@ -157,4 +224,3 @@ keep.addEventListener("click", () => shown && compare.keep(shown));
 fillPolicies(byId("run-policy", HTMLSelectElement), "pyramidkv");
 byId("prompt", HTMLTextAreaElement).value =
   "The terraces of a ziggurat rise one above the other. ".repeat(40);
-connectPlanner();

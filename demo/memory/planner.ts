@@ -10,6 +10,8 @@ import {
   type WeightFormat,
 } from "../../src/profile.ts";
 import { byId, el, setText } from "../dom.ts";
+import type { MeasuredQuality } from "./quality.ts";
+import { connectQuality } from "./quality-view.ts";
 
 const LENGTHS = [2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072];
 
@@ -30,8 +32,15 @@ export function cacheOptions(
   return { policy, ...Object.fromEntries(taken) };
 }
 
+/** The what-if calculator. */
+export interface Planner {
+  /** Show what budgets cost in quality, beside what they save. */
+  showQuality(measured: MeasuredQuality): void;
+}
+
 /** Connect the what-if calculator: no GPU, no engine, the scheduler's own code. */
-export function connectPlanner(): void {
+export function connectPlanner(): Planner {
+  const quality = connectQuality();
   const models = [...MODEL_SHAPES];
   const model = byId("plan-model", HTMLSelectElement);
   const config = byId("plan-config", HTMLTextAreaElement);
@@ -61,6 +70,10 @@ export function connectPlanner(): void {
       const limit = number("plan-limit") * 2 ** 20;
       const fits = longestPrompt(request, limit);
       const saved = plan.kv.full - plan.kv.final;
+      const rows = plan.layers.reduce((sum, { budget }) => sum + budget, 0) / plan.layers.length;
+      const percent = Math.min((100 * rows) / tokens, 100);
+      byId("plan-share", HTMLInputElement).value = String(Math.round(percent));
+      quality.mark(text("plan-policy"), percent);
       setText(
         problem,
         `${plan.evicts ? "" : "Nothing is evicted: the prompt is shorter than the budget. "}` +
@@ -95,8 +108,13 @@ export function connectPlanner(): void {
       setText(problem, error instanceof Error ? error.message : String(error));
     }
   });
+  const share = byId("plan-share", HTMLInputElement);
+  share.addEventListener("input", () => {
+    byId("plan-budget", HTMLInputElement).value = `${share.value}%`;
+  });
   const form = byId("plan-form", HTMLFormElement);
   form.addEventListener("input", render);
   form.addEventListener("submit", (event) => event.preventDefault());
   render();
+  return quality;
 }

@@ -11,7 +11,7 @@ import {
   ZigTokens,
 } from "../../src/elements.ts";
 import {
-  buffersAt,
+  type Category,
   CATEGORIES,
   CATEGORY_NAMES,
   indexAt,
@@ -23,6 +23,9 @@ import {
   type TraceBuffer,
 } from "../../src/profile.ts";
 import { byId, el, setText } from "../dom.ts";
+import { showAdapter } from "./adapter-view.ts";
+import { countedAt } from "./gpu-watch.ts";
+import { LedgerCursor } from "./ledger-cursor.ts";
 
 /** Buffers that are listed at once: the largest. */
 const MOST_BUFFERS = 300;
@@ -39,8 +42,11 @@ const USAGES = [
 
 /** Everything that shows one run, at one moment. */
 export interface RunView {
-  /** Show a run; the moment stays where it was set, or follows the end. */
-  show(run: RunTrace): void;
+  /**
+   * Show a run; the moment stays where it was set, or follows the end.
+   * @param counted bytes after each change of the GPU's memory, counted apart from the ledger
+   */
+  show(run: RunTrace, counted: readonly number[] | undefined): void;
 }
 
 /** Connect the charts and tables that stand in the page. */
@@ -57,24 +63,23 @@ export function connectRunView(): RunView {
   const limit = byId("limit", HTMLInputElement);
   let run: RunTrace | undefined;
   let times: Timeline | undefined;
+  let totals: readonly number[] | undefined;
+  let peaks: Peaks | undefined;
+  let cursor: LedgerCursor | undefined;
 
   const renderMoment = (): void => {
-    if (run === undefined || times === undefined) return;
+    if (run === undefined || !times || !peaks || !cursor) return;
     const at = timeline.at ?? run.end;
     const { layers, tokens: seen, fullBytes } = layersAt(run, at);
     pyramid.data = { tokens: seen, layers };
     const i = indexAt(times.times, at);
-    const { bytes, total } = times;
-    const kv = (entry: number): number =>
-      (bytes.keys[entry] ?? 0) + (bytes.values[entry] ?? 0) + (bytes.index[entry] ?? 0);
-    const peak = times.times
-      .slice(0, i + 1)
-      .reduce((most, _, entry) => Math.max(most, kv(entry)), 0);
-    meter.data = { allocated: kv(i), full: fullBytes, peak };
-    const live = buffersAt(run, at);
-    renderMemory(times, i, live);
-    renderBuffers(live, filter.value, at);
-    renderFree(limit.valueAsNumber, total);
+    const [allocated = 0, peak = 0] = [peaks.kv[i], peaks.kvSoFar[i]];
+    meter.data = { allocated, full: fullBytes, peak };
+    renderMemory(times, i, peaks, totals && countedAt(run, totals, at));
+    const live = cursor.moveTo(at);
+    showAdapter(run, live);
+    renderBuffers(live, filter.value);
+    renderFree(limit.valueAsNumber, peaks.total);
   };
   const renderKept = (): void => {
     const { kept, tokens: texts, calls, cache } = run ?? {};
@@ -119,10 +124,13 @@ export function connectRunView(): RunView {
   });
 
   return {
-    show(shown) {
+    show(shown, counted) {
       run = shown;
+      totals = counted;
       times = timelineOf(shown);
-      timeline.data = timelineData(shown, times);
+      peaks = peaksOf(times);
+      cursor = new LedgerCursor(shown);
+      timeline.data = timelineData(shown, times, peaks.kv);
       kernels.data = shown.kernels;
       for (const select of [heatmapRows, tokenLayer]) fillLayers(select, shown.model.numLayers);
       renderMoment();
@@ -131,10 +139,35 @@ export function connectRunView(): RunView {
   };
 }
 
-function timelineData(run: RunTrace, times: Timeline): TimelineData {
+/** What is looked up at every moment, computed once for a run. */
+interface Peaks {
+  readonly bytes: Readonly<Record<Category, number>>;
+  readonly total: number;
+  /** The cache's bytes at each entry of the timeline, and the most until then. */
+  readonly kv: readonly number[];
+  readonly kvSoFar: readonly number[];
+}
+
+function peaksOf({ bytes, total }: Timeline): Peaks {
+  const most = (values: readonly number[]): number =>
+    values.reduce((peak, value) => Math.max(peak, value), 0);
+  const kv = total.map(
+    (_, i) => (bytes.keys[i] ?? 0) + (bytes.values[i] ?? 0) + (bytes.index[i] ?? 0),
+  );
+  let peak = 0;
+  return {
+    bytes: Object.fromEntries(CATEGORIES.map((name) => [name, most(bytes[name])])) as Record<
+      Category,
+      number
+    >,
+    total: most(total),
+    kv,
+    kvSoFar: kv.map((value) => (peak = Math.max(peak, value))),
+  };
+}
+
+function timelineData(run: RunTrace, times: Timeline, kv: readonly number[]): TimelineData {
   const { bytes, total, full } = times;
-  const kv = (i: number): number =>
-    (bytes.keys[i] ?? 0) + (bytes.values[i] ?? 0) + (bytes.index[i] ?? 0);
   return {
     times: times.times,
     end: run.end,
@@ -144,7 +177,7 @@ function timelineData(run: RunTrace, times: Timeline): TimelineData {
       bytes: bytes[name],
     })),
     total,
-    full: total.map((sum, i) => sum - kv(i) + (full[i] ?? 0)),
+    full: total.map((sum, i) => sum - (kv[i] ?? 0) + (full[i] ?? 0)),
     phases: run.phases,
   };
 }
@@ -157,17 +190,18 @@ function fillLayers(select: HTMLSelectElement, layers: number): void {
   select.replaceChildren(el("option", { value: "" }, "all layers"), ...options);
 }
 
-function renderMemory({ bytes, total }: Timeline, i: number, live: readonly TraceBuffer[]): void {
-  const most = (values: readonly number[]): number =>
-    values.reduce((peak, value) => Math.max(peak, value), 0);
+function renderMemory(
+  { bytes, total }: Timeline,
+  i: number,
+  peaks: Peaks,
+  counted: number | undefined,
+): void {
   const sum = total[i] ?? 0;
-  // The list of buffers is replayed on its own: what it lacks would be unaccounted for.
-  const unaccounted = sum - live.reduce((all, buffer) => all + buffer.bytes, 0);
   const rows = [
     ...CATEGORIES.map(
-      (name) => [CATEGORY_NAMES[name], bytes[name][i] ?? 0, most(bytes[name])] as const,
+      (name) => [CATEGORY_NAMES[name], bytes[name][i] ?? 0, peaks.bytes[name]] as const,
     ),
-    ["Total", sum, most(total)] as const,
+    ["Total", sum, peaks.total] as const,
   ].map(([label, now, peak]) =>
     el(
       "tr",
@@ -177,35 +211,43 @@ function renderMemory({ bytes, total }: Timeline, i: number, live: readonly Trac
       el("td", {}, formatMiB(peak)),
     ),
   );
-  const last = el(
-    "tr",
-    { id: "unaccounted" },
-    el("th", { scope: "row" }, "Unaccounted"),
-    el("td", {}, formatBytes(unaccounted)),
-    el("td"),
+  const rest: readonly (readonly [id: string, label: string, text: string])[] =
+    counted === undefined
+      ? [["unaccounted", "Unaccounted", "only known of a run on this page"]]
+      : [
+          ["counted", "By WebGPU’s own calls", formatMiB(counted)],
+          ["unaccounted", "Unaccounted", formatBytes(counted - sum)],
+        ];
+  const last = rest.map(([id, label, text]) =>
+    el("tr", { id }, el("th", { scope: "row" }, label), el("td", {}, text), el("td")),
   );
-  byId("memory-rows", HTMLElement).replaceChildren(...rows, last);
+  byId("memory-rows", HTMLElement).replaceChildren(...rows, ...last);
 }
 
-function renderFree(limitMiB: number, total: readonly number[]): void {
+function renderFree(limitMiB: number, peak: number): void {
   if (!(limitMiB > 0)) return;
-  const peak = total.reduce((most, value) => Math.max(most, value), 0);
   const free = limitMiB * 2 ** 20 - peak;
   const text =
     free >= 0 ? `${formatMiB(free)} free at peak` : `${formatMiB(-free)} too much at peak`;
   setText(byId("free", HTMLElement), text);
 }
 
-function renderBuffers(live: readonly TraceBuffer[], filter: string, at: number): void {
+/** What the table shows now: most moments that are next to each other have the same buffers. */
+let listed = "";
+
+function renderBuffers(live: readonly TraceBuffer[], filter: string): void {
   const wanted = filter.trim().toLowerCase();
   const found = live
     .filter(({ label, purpose }) => `${label} ${purpose}`.toLowerCase().includes(wanted))
-    .sort((a, b) => b.bytes - a.bytes);
+    .sort((a, b) => b.bytes - a.bytes || a.id - b.id);
   const bytes = found.reduce((sum, buffer) => sum + buffer.bytes, 0);
   const shown = found.slice(0, MOST_BUFFERS);
   const most = shown.length < found.length ? `, the largest ${shown.length} of them here` : "";
   const count = `${found.length} buffers, ${formatMiB(bytes)}${most}`;
   setText(byId("buffer-count", HTMLElement), count);
+  const key = shown.map(({ id, at }) => `${id}@${at}`).join();
+  if (key === listed) return;
+  listed = key;
   byId("buffer-rows", HTMLElement).replaceChildren(
     ...shown.map((buffer) =>
       el(
@@ -215,13 +257,14 @@ function renderBuffers(live: readonly TraceBuffer[], filter: string, at: number)
         el("td", {}, buffer.purpose),
         el("td", {}, formatBytes(buffer.bytes)),
         el("td", {}, usageText(buffer.usage)),
-        el("td", {}, formatTime(Math.max(at - buffer.at, 0))),
+        el("td", {}, formatTime(buffer.at)),
       ),
     ),
   );
 }
 
 function usageText(usage: number): string {
+  if (usage === 0) return "timestamp queries";
   return USAGES.flatMap(([flag, name]) => ((usage & flag) === 0 ? [] : name)).join(", ");
 }
 

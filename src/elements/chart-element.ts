@@ -19,14 +19,12 @@ p, dl, dd { margin: 0; }
 svg, canvas { display: block; width: 100%; }
 .soft { color: var(--_ink-soft); }
 .twin {
-  /* Not absolute: a table keeps its height, and the page would scroll past its end. */
+  /* Out of sight, where browsers leave it to screen readers and lay nothing out. */
   position: fixed;
   top: 0;
-  left: 0;
-  width: 1px;
-  height: 1px;
-  overflow: hidden;
-  clip-path: inset(50%);
+  left: -100000px;
+  contain-intrinsic-size: 1px 1px;
+  content-visibility: auto;
   white-space: nowrap;
 }
 .stage { position: relative; }

@@ -1,7 +1,7 @@
 import { fitCanvas } from "./canvas.ts";
 import { ChartElement } from "./chart-element.ts";
 import { formatCount } from "./format.ts";
-import { fillRows, html, setAttributes, setText, svg, table } from "./nodes.ts";
+import { fillRows, html, setAttributes, setText, svg, twinTable } from "./nodes.ts";
 
 /** What `zig-heatmap` shows. */
 export interface HeatmapData {
@@ -40,11 +40,12 @@ export class ZigHeatmap extends ChartElement<HeatmapData> {
   readonly #canvas = html("canvas", { "aria-hidden": "true" });
   readonly #cursor = svg("rect", { class: "cursor", width: 0 });
   readonly #readout = html("p", { class: "readout" });
-  readonly #twin = table(
-    "Positions that the cache keeps",
-    ["Row", "Kept rows of all heads", "By any head", "By every head"],
-    { class: "twin" },
-  );
+  readonly #twin = twinTable("Positions that the cache keeps", [
+    "Row",
+    "Kept rows of all heads",
+    "By any head",
+    "By every head",
+  ]);
   #rows: readonly Row[] = [];
   #shown: HeatmapData | undefined;
   #row = 0;
@@ -57,7 +58,7 @@ export class ZigHeatmap extends ChartElement<HeatmapData> {
     const overlay = svg("svg", { class: "overlay", "aria-hidden": "true" });
     overlay.append(this.#cursor);
     this.#stage.append(this.#canvas, overlay);
-    this.root.append(this.#stage, this.#readout, this.#twin.table);
+    this.root.append(this.#stage, this.#readout, this.#twin.element);
     setAttributes(this.#stage, { "aria-label": "Positions kept per layer" });
     this.#resize = new ResizeObserver(() => {
       this.#shown = undefined;

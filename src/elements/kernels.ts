@@ -30,6 +30,7 @@ export interface KernelsData {
 
 const CSS = `
 .waterfall { height: var(--zig-kernels-height, 14rem); }
+.waterfall[hidden] { display: none; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible { outline: 2px solid var(--_accent); }
 table { width: 100%; margin-top: 8px; border-collapse: collapse; }
@@ -73,7 +74,6 @@ export class ZigKernels extends ChartElement<KernelsData> {
     const hasTimes = data !== undefined && data.unavailable === undefined && rows.length > 0;
     setText(this.#note, note(data));
     this.#waterfall.toggleAttribute("hidden", !hasTimes);
-    this.#waterfall.classList.toggle("twin", !hasTimes);
     this.#scroll.hidden = !hasTimes;
     fillRows(this.#table.body, hasTimes ? rows : []);
     this.#drawWaterfall(hasTimes ? data.lastStep : []);

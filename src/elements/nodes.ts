@@ -57,16 +57,18 @@ export function fillRows(body: Element, rows: readonly (readonly string[])[]): v
 export function table(
   caption: string,
   headings: readonly string[],
-  attributes: Attributes = {},
 ): { readonly table: HTMLTableElement; readonly body: HTMLTableSectionElement } {
   const body = html("tbody");
   const head = html("tr", {}, ...headings.map((text) => html("th", { scope: "col" }, text)));
-  const made = html(
-    "table",
-    attributes,
-    html("caption", {}, caption),
-    html("thead", {}, head),
-    body,
-  );
+  const made = html("table", {}, html("caption", {}, caption), html("thead", {}, head), body);
   return { table: made, body };
+}
+
+/** A chart's figures as a table for screen readers; nobody sees it, so it is never laid out. */
+export function twinTable(
+  caption: string,
+  headings: readonly string[],
+): { readonly element: HTMLElement; readonly body: HTMLTableSectionElement } {
+  const { table: made, body } = table(caption, headings);
+  return { element: html("div", { class: "twin" }, made), body };
 }

@@ -1,6 +1,16 @@
 import { ChartElement, movedByKey } from "./chart-element.ts";
 import { formatBytes, formatCount, formatShare } from "./format.ts";
-import { fillRows, fitChildren, html, setAttributes, setText, svg, table } from "./nodes.ts";
+import { fillRows, html, setAttributes, setText, svg, twinTable } from "./nodes.ts";
+import {
+  between,
+  distance,
+  LAYER_HEIGHT,
+  type Part,
+  PARTS,
+  pathOf,
+  type Terrace,
+  WIDTH,
+} from "./pyramid-shape.ts";
 
 /** Cache rows of a layer, as `engine.memory().kv.layers` has them. */
 export interface PyramidLayer {
@@ -34,17 +44,17 @@ svg { height: 100%; }
 .room { fill: color-mix(in srgb, var(--_accent) 28%, transparent); }
 .kept { fill: var(--_accent); }
 .added { fill: var(--_values); }
-.budget { stroke: var(--_ink); }
+.budget { fill: none; stroke: var(--_ink); }
 .cursor { fill: none; stroke: var(--_ink); }
 .full, .working, .budget, .cursor { vector-effect: non-scaling-stroke; stroke-width: 1px; }
 .readout { min-height: calc(2.8em + 4px); padding-top: 4px; }
-@media (prefers-reduced-motion: no-preference) {
-  .room, .kept, .added { transition: x 240ms ease-out, width 240ms ease-out; }
-}
 `;
 
-const WIDTH = 1000;
-const LAYER_HEIGHT = 10;
+/** How long a terrace is carved. */
+const CARVE_MS = 240;
+
+/** Smaller changes, such as rows that an answer appends, are shown at once: they need no motion. */
+const LEAST_MOTION = 0.02 * WIDTH;
 
 /**
  * `zig-pyramid`: the cache seen from the side, layer 0 at the bottom. Each terrace is as wide as the
@@ -55,33 +65,38 @@ const LAYER_HEIGHT = 10;
 export class ZigPyramid extends ChartElement<PyramidData> {
   static readonly observedAttributes: readonly string[] = ["unit", "scale"];
   readonly #stage = html("div", { class: "stage", role: "slider", tabindex: 0 });
-  readonly #bars = svg("g");
+  readonly #paths: Readonly<Record<Part, SVGPathElement>> = {
+    room: svg("path", { class: "room" }),
+    added: svg("path", { class: "added" }),
+    kept: svg("path", { class: "kept" }),
+    budget: svg("path", { class: "budget" }),
+  };
   readonly #full = svg("rect", { class: "full", x: 0.5, y: 0.5 });
   readonly #working = svg("rect", { class: "working", height: LAYER_HEIGHT - 1 });
   readonly #cursor = svg("rect", { class: "cursor", height: LAYER_HEIGHT });
   readonly #svg = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
   readonly #readout = html("p", { class: "readout" });
-  readonly #twin = table(
-    "Rows of the KV cache per layer",
-    [
-      "Layer",
-      "Budget",
-      "In use",
-      "Allocated",
-      "Full cache",
-      "Bytes",
-      "Full bytes",
-      "Kept attention",
-    ],
-    { class: "twin" },
-  );
+  readonly #twin = twinTable("Rows of the KV cache per layer", [
+    "Layer",
+    "Budget",
+    "In use",
+    "Allocated",
+    "Full cache",
+    "Bytes",
+    "Full bytes",
+    "Kept attention",
+  ]);
   #at: number | undefined;
+  /** What is drawn now, and what it is on its way to since a moment. */
+  #shape: readonly Terrace[] = [];
+  #carving = { from: this.#shape, to: this.#shape, since: 0, frame: 0 };
 
   constructor() {
     super(CSS);
-    this.#svg.append(this.#full, this.#bars, this.#working, this.#cursor);
+    const parts = PARTS.map((part) => this.#paths[part]);
+    this.#svg.append(this.#full, ...parts, this.#working, this.#cursor);
     this.#stage.append(this.#svg);
-    this.root.append(this.#stage, this.#readout, this.#twin.table);
+    this.root.append(this.#stage, this.#readout, this.#twin.element);
     setAttributes(this.#stage, {
       "aria-label": "Layers of the KV cache",
       "aria-orientation": "vertical",
@@ -105,16 +120,6 @@ export class ZigPyramid extends ChartElement<PyramidData> {
     const layers = data?.layers ?? [];
     const count = layers.length;
     setAttributes(this.#svg, { viewBox: `0 0 ${WIDTH} ${Math.max(count, 1) * LAYER_HEIGHT}` });
-    fitChildren(this.#bars, count, () =>
-      svg(
-        "g",
-        {},
-        ...["room", "added", "kept"].map((name) =>
-          svg("rect", { class: name, height: LAYER_HEIGHT - 1 }),
-        ),
-        svg("path", { class: "budget" }),
-      ),
-    );
     const isInBytes = this.getAttribute("unit") === "bytes";
     const rowBytes = ({ bytes, capacity }: PyramidLayer): number =>
       isInBytes ? (capacity > 0 ? bytes / capacity : 0) : 1;
@@ -131,20 +136,16 @@ export class ZigPyramid extends ChartElement<PyramidData> {
       const wide = width(value);
       setAttributes(rect, { x: (WIDTH - wide) / 2, y, width: wide });
     };
-    layers.forEach((layer, at) => {
-      const [room, added, kept, budget] = [
-        ...(this.#bars.children[at]?.children ?? []),
-      ] as Element[];
-      const y = (count - 1 - at) * LAYER_HEIGHT + 0.5;
+    const shape = layers.map((layer) => {
       const row = rowBytes(layer);
-      place(room as Element, layer.capacity * row, y);
-      place(added as Element, layer.length * row, y);
-      place(kept as Element, Math.min(layer.budget, layer.length) * row, y);
-      const half = width(layer.budget * row) / 2;
-      const tick = (x: number): string => `M${x},${y}v${LAYER_HEIGHT - 1}`;
-      const path = layer.length > 0 ? tick(WIDTH / 2 - half) + tick(WIDTH / 2 + half) : "";
-      setAttributes(budget as Element, { d: path });
+      return {
+        room: width(layer.capacity * row),
+        added: width(layer.length * row),
+        kept: width(Math.min(layer.budget, layer.length) * row),
+        budget: layer.length > 0 ? width(layer.budget * row) : 0,
+      };
     });
+    this.#carve(shape);
     const full = Math.max(0, ...layers.map(fullOf));
     place(this.#full, full, 0.5);
     setAttributes(this.#full, { height: Math.max(0, count * LAYER_HEIGHT - 1) });
@@ -155,6 +156,44 @@ export class ZigPyramid extends ChartElement<PyramidData> {
       this.#twin.body,
       layers.map((layer, at) => twinRow(layer, at, data?.tokens ?? 0)),
     );
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    cancelAnimationFrame(this.#carving.frame);
+    this.#carving.frame = 0;
+    this.#paint(this.#carving.to);
+  }
+
+  /** Bring the terraces to a shape, in motion where there is something to see and it is welcome. */
+  #carve(to: readonly Terrace[]): void {
+    const isCalm =
+      this.#shape.length !== to.length ||
+      distance(this.#carving.to, to) < LEAST_MOTION ||
+      matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const isUnderWay = this.#carving.frame !== 0;
+    if (isCalm && !isUnderWay) {
+      this.#carving = { from: to, to, since: 0, frame: 0 };
+      return this.#paint(to);
+    }
+    if (isCalm) {
+      this.#carving = { ...this.#carving, to };
+      return;
+    }
+    cancelAnimationFrame(this.#carving.frame);
+    const step = (): void => {
+      const { from, to: goal, since } = this.#carving;
+      const share = Math.min((performance.now() - since) / CARVE_MS, 1);
+      this.#paint(between(from, goal, share));
+      this.#carving.frame = share < 1 ? requestAnimationFrame(step) : 0;
+    };
+    const frame = requestAnimationFrame(step);
+    this.#carving = { from: this.#shape, to, since: performance.now(), frame };
+  }
+
+  #paint(shape: readonly Terrace[]): void {
+    this.#shape = shape;
+    for (const part of PARTS) setAttributes(this.#paths[part], { d: pathOf(shape, part) });
   }
 
   #renderCursor(data: PyramidData | undefined): void {

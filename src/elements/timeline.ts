@@ -1,7 +1,7 @@
 import { fitCanvas } from "./canvas.ts";
 import { ChartElement } from "./chart-element.ts";
 import { formatBytes, formatMiB, formatTime } from "./format.ts";
-import { fillRows, html, setAttributes, setText, svg, table } from "./nodes.ts";
+import { fillRows, html, setAttributes, setText, svg, twinTable } from "./nodes.ts";
 import type { PaletteName } from "./palette.ts";
 
 /** One band of the stack. */
@@ -62,12 +62,12 @@ export class ZigTimeline extends ChartElement<TimelineData> {
   readonly #brush = svg("rect", { class: "brush", y: 0, height: "100%", width: 0 });
   readonly #legend = html("p", { class: "legend" });
   readonly #readout = html("p", { class: "readout" });
-  readonly #twin = table("GPU memory at the chosen moment", ["Category", "Now", "Peak"], {
-    class: "twin",
-  });
+  readonly #twin = twinTable("GPU memory at the chosen moment", ["Category", "Now", "Peak"]);
   #view: readonly [start: number, end: number] | undefined;
   #at: number | undefined;
   #brushFrom: number | undefined;
+  /** Most bytes of each band and in all, of what is drawn. */
+  #peaks: readonly number[] = [];
   #drawn: { readonly data: TimelineData; readonly key: string } | undefined;
   readonly #resize: ResizeObserver;
 
@@ -76,7 +76,7 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     const overlay = svg("svg", { class: "overlay", "aria-hidden": "true" });
     overlay.append(this.#brush, this.#cursor);
     this.#stage.append(this.#canvas, overlay);
-    this.root.append(this.#legend, this.#stage, this.#readout, this.#twin.table);
+    this.root.append(this.#legend, this.#stage, this.#readout, this.#twin.element);
     setAttributes(this.#stage, { "aria-label": "GPU memory over time" });
     this.#resize = new ResizeObserver(() => this.#redraw());
     this.#stage.addEventListener("pointerdown", (event) => this.#press(event));
@@ -111,7 +111,10 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     const percent = (time: number): string =>
       `${((100 * (time - start)) / Math.max(end - start, 1e-9)).toFixed(3)}%`;
     setAttributes(this.#cursor, { x1: percent(at), x2: percent(at) });
-    if (data !== undefined) this.#draw(data, start, end);
+    if (data !== undefined) {
+      this.#draw(data, start, end);
+      this.#renderTwin(data);
+    }
     const text = data === undefined ? "Nothing has been recorded yet." : describe(data, at);
     setText(this.#readout, text);
     setAttributes(this.#stage, {
@@ -186,7 +189,9 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     context.fillText(formatTime(end), width, height - 4);
     context.textAlign = "left";
     this.#renderLegend(data);
-    this.#renderTwin(data);
+    this.#peaks = bands(data).map(({ bytes }) =>
+      bytes.reduce((most, value) => Math.max(most, value), 0),
+    );
   }
 
   #drawPhases(
@@ -232,10 +237,10 @@ export class ZigTimeline extends ChartElement<TimelineData> {
 
   #renderTwin(data: TimelineData): void {
     const i = entryAt(data.times, this.#at ?? data.end);
-    const rows = [...data.series, { label: "Total", bytes: data.total }].map(({ label, bytes }) => [
+    const rows = bands(data).map(({ label, bytes }, at) => [
       label,
       formatBytes(bytes[i] ?? 0),
-      formatBytes(bytes.reduce((most, value) => Math.max(most, value), 0)),
+      formatBytes(this.#peaks[at] ?? 0),
     ]);
     fillRows(this.#twin.body, rows);
   }
@@ -313,6 +318,14 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     else return;
     event.preventDefault();
   }
+}
+
+/** Everything that has a line in the table. */
+function bands({
+  series,
+  total,
+}: TimelineData): readonly Pick<TimelineSeries, "label" | "bytes">[] {
+  return [...series, { label: "Total", bytes: total }];
 }
 
 /** The entry that holds at a time: the last one not later. */

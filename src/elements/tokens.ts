@@ -1,6 +1,6 @@
 import { ChartElement, movedByKey } from "./chart-element.ts";
 import { formatCount, formatShare } from "./format.ts";
-import { fillRows, html, setAttributes, setText, table } from "./nodes.ts";
+import { fillRows, html, setAttributes, setText, twinTable } from "./nodes.ts";
 
 /** A token of a text, and how much of the cache keeps it. */
 export interface TokenShare {
@@ -58,9 +58,7 @@ span.t { cursor: pointer; text-underline-offset: 3px; }
 export class ZigTokens extends ChartElement<TokensData> {
   readonly #stage = html("div", { class: "stage", role: "slider", tabindex: 0 });
   readonly #readout = html("p", { class: "readout" });
-  readonly #twin = table("Tokens by the share that keeps them", ["Kept by", "Tokens"], {
-    class: "twin",
-  });
+  readonly #twin = twinTable("Tokens by the share that keeps them", ["Kept by", "Tokens"]);
   #spans: HTMLElement[] = [];
   #shown: TokensData | undefined;
   #at = 0;
@@ -72,7 +70,7 @@ export class ZigTokens extends ChartElement<TokensData> {
     for (const [step, name] of STEPS.entries()) {
       legend.append(html("span", {}, html("span", { class: `s${step}` }, "a"), name));
     }
-    this.root.append(legend, this.#stage, this.#readout, this.#twin.table);
+    this.root.append(legend, this.#stage, this.#readout, this.#twin.element);
     setAttributes(this.#stage, { "aria-label": "Tokens of the prompt" });
     this.#stage.addEventListener("click", (event) => {
       const index = this.#spans.indexOf(event.target as HTMLElement);

@@ -109,7 +109,6 @@ function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {
   }
   kernels.unavailable = undefined;
   return new KernelTimer(
-    gpu.device,
     gpu.buffers,
     (kind, times) => tracer.timed(kind === "decode" ? "decode" : "prefill", times),
     () => kernels.skipped++,

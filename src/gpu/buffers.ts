@@ -11,7 +11,10 @@ export const BUFFER_PURPOSES: readonly BufferPurpose[] = [
   "uniforms",
 ];
 
-/** One live GPU buffer as the ledger knows it. */
+/** What the ledger counts: buffers, and sets of timestamp queries. */
+export type GpuMemory = GPUBuffer | GPUQuerySet;
+
+/** One live GPU buffer or query set as the ledger knows it. */
 export interface LedgerEntry {
   /** Unique in this allocator, ascending in order of creation. */
   readonly id: number;
@@ -32,8 +35,18 @@ export interface BufferSpec {
   readonly layer?: number;
 }
 
+export interface QuerySetSpec {
+  readonly label: string;
+  readonly purpose: BufferPurpose;
+  readonly count: number;
+}
+
+/** Bytes of a timestamp. */
+const QUERY_BYTES = 8;
+
 /** Who is told of every change of the ledger. */
 export interface LedgerObserver {
+  /** `usage` is 0 for a query set. */
   created(entry: LedgerEntry, usage: GPUBufferUsageFlags): void;
   destroyed(id: number): void;
 }
@@ -51,16 +64,16 @@ const zeroTotals = (): Record<BufferPurpose | "total", number> => ({
 });
 
 /**
- * The only caller of `createBuffer`: allocates, labels and counts every GPU buffer, so that each
- * memory figure anywhere is a view of this one ledger.
+ * The only caller of `createBuffer` and `createQuerySet`: allocates, labels and counts everything on
+ * the GPU, so that each memory figure anywhere is a view of this one ledger.
  */
 export class BufferAllocator {
   observer: LedgerObserver | undefined;
   readonly #device: GPUDevice;
-  readonly #entries = new Map<GPUBuffer, LedgerEntry>();
+  readonly #entries = new Map<GpuMemory, LedgerEntry>();
   readonly #now = zeroTotals();
   readonly #peak = zeroTotals();
-  readonly #onDestroy = new Set<(buffer: GPUBuffer) => void>();
+  readonly #onDestroy = new Set<(freed: GpuMemory) => void>();
   #nextId = 0;
 
   constructor(device: GPUDevice) {
@@ -85,28 +98,32 @@ export class BufferAllocator {
     }
     const buffer = this.#device.createBuffer({ label, size, usage });
     const named = { id: this.#nextId++, label, purpose, bytes: size };
-    const entry = layer === undefined ? named : { ...named, layer };
-    this.#entries.set(buffer, entry);
-    this.observer?.created(entry, usage);
-    this.#add(purpose, size);
+    this.#note(buffer, layer === undefined ? named : { ...named, layer }, usage);
     return buffer;
   }
 
-  /** Free a buffer; freeing it twice, or one that is not from here, is a bug. */
-  destroy(buffer: GPUBuffer): void {
-    const entry = this.#entries.get(buffer);
-    if (entry === undefined) throw new Error(`buffer "${buffer.label}" is not in the ledger`);
-    this.#entries.delete(buffer);
+  /** Allocate a set of timestamp queries. */
+  createQuerySet({ label, purpose, count }: QuerySetSpec): GPUQuerySet {
+    const queries = this.#device.createQuerySet({ label, type: "timestamp", count });
+    this.#note(queries, { id: this.#nextId++, label, purpose, bytes: count * QUERY_BYTES }, 0);
+    return queries;
+  }
+
+  /** Free a buffer or a query set; freeing it twice, or one that is not from here, is a bug. */
+  destroy(memory: GpuMemory): void {
+    const entry = this.#entries.get(memory);
+    if (entry === undefined) throw new Error(`buffer "${memory.label}" is not in the ledger`);
+    this.#entries.delete(memory);
     this.#add(entry.purpose, -entry.bytes);
     this.observer?.destroyed(entry.id);
-    for (const listener of this.#onDestroy) listener(buffer);
-    buffer.destroy();
+    for (const listener of this.#onDestroy) listener(memory);
+    memory.destroy();
   }
 
   /** Free everything that is left, or what is left of the buffers from number `first` on. */
   destroyAll(first = 0): void {
-    for (const [buffer, { id }] of this.#entries) {
-      if (id >= first) this.destroy(buffer);
+    for (const [memory, { id }] of this.#entries) {
+      if (id >= first) this.destroy(memory);
     }
   }
 
@@ -115,8 +132,8 @@ export class BufferAllocator {
     return this.#nextId;
   }
 
-  /** Call `listener` whenever a buffer is freed; returns the way to stop. */
-  onDestroy(listener: (buffer: GPUBuffer) => void): () => void {
+  /** Call `listener` whenever something is freed; returns the way to stop. */
+  onDestroy(listener: (freed: GpuMemory) => void): () => void {
     this.#onDestroy.add(listener);
     return () => this.#onDestroy.delete(listener);
   }
@@ -128,7 +145,7 @@ export class BufferAllocator {
     return entry.id;
   }
 
-  /** Live buffers in order of creation. */
+  /** What is live, in order of creation. */
   entries(): LedgerEntry[] {
     return [...this.#entries.values()];
   }
@@ -146,6 +163,12 @@ export class BufferAllocator {
   /** Start the peaks again from what is allocated now. */
   resetPeak(): void {
     Object.assign(this.#peak, this.#now);
+  }
+
+  #note(memory: GpuMemory, entry: LedgerEntry, usage: GPUBufferUsageFlags): void {
+    this.#entries.set(memory, entry);
+    this.observer?.created(entry, usage);
+    this.#add(entry.purpose, entry.bytes);
   }
 
   #add(purpose: BufferPurpose, bytes: number): void {

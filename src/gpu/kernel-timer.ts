@@ -43,7 +43,6 @@ export class KernelTimer {
   readonly #onSkipped: () => void;
 
   constructor(
-    device: GPUDevice,
     buffers: BufferAllocator,
     onTimes: (kind: string, times: readonly TimedDispatch[]) => void,
     onSkipped: () => void,
@@ -56,7 +55,11 @@ export class KernelTimer {
     this.#onSkipped = onSkipped;
     this.#resolved = create("kernel timestamps", QUERY_RESOLVE | COPY_SRC);
     this.#all = Array.from({ length: SLOTS }, (_, i) => ({
-      queries: device.createQuerySet({ type: "timestamp", count: MAX_DISPATCHES * 2 }),
+      queries: buffers.createQuerySet({
+        label: `kernel timestamp queries ${i}`,
+        purpose: "staging",
+        count: MAX_DISPATCHES * 2,
+      }),
       staging: create(`kernel timestamps read-back ${i}`, MAP_READ | COPY_DST),
     }));
     this.#free = [...this.#all];
@@ -89,7 +92,7 @@ export class KernelTimer {
 
   destroy(): void {
     for (const { queries, staging } of this.#all) {
-      queries.destroy();
+      this.#buffers.destroy(queries);
       this.#buffers.destroy(staging);
     }
     this.#buffers.destroy(this.#resolved);

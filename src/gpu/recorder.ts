@@ -1,4 +1,4 @@
-import type { BufferAllocator } from "./buffers.ts";
+import type { BufferAllocator, GpuMemory } from "./buffers.ts";
 import type { KernelTimer } from "./kernel-timer.ts";
 import type { Kernel } from "./kernel.ts";
 import type { KernelSource } from "./wgsl.ts";
@@ -156,7 +156,7 @@ class BindGroupCache {
   readonly #device: GPUDevice;
   readonly #buffers: BufferAllocator;
   readonly #uniform: GPUBuffer;
-  readonly #groups = new Map<string, { group: GPUBindGroup; buffers: ReadonlySet<GPUBuffer> }>();
+  readonly #groups = new Map<string, { group: GPUBindGroup; buffers: ReadonlySet<GpuMemory> }>();
   readonly #unsubscribe: () => void;
 
   constructor(device: GPUDevice, buffers: BufferAllocator, uniform: GPUBuffer) {
@@ -197,7 +197,8 @@ class BindGroupCache {
         resource: resources[i] as GPUBufferBinding,
       })),
     });
-    this.#groups.set(key, { group, buffers: new Set(resources.map(({ buffer }) => buffer)) });
+    const buffers = new Set<GpuMemory>(resources.map(({ buffer }) => buffer));
+    this.#groups.set(key, { group, buffers });
     return group;
   }
 

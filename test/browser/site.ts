@@ -144,7 +144,7 @@ export async function beforeWorker(page: Page, script: () => void): Promise<void
   if (scripts !== undefined) return void scripts.push(script);
   const own = [script];
   workerScripts.set(page, own);
-  await page.route("**/llm.worker-*.js", async (route) => {
+  await page.route("**/*.worker-*.js", async (route) => {
     const response = await route.fetch();
     const first = own.map((one) => `(${one})();`).join("");
     await route.fulfill({ response, body: `${first}${await response.text()}` });

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type * as WebGpuMemory from "webgpu-memory";
 import { type Engine, type LoadOptions, bufferSource, loadEngine } from "../../src/index.ts";
-import { gpu } from "../gpu.ts";
+import { buffersAt } from "../../src/profile.ts";
+import { adapterFeatures, gpu } from "../gpu.ts";
 import { digits, patch, tinyFile } from "./tiny-models.ts";
 
 let tracker: typeof WebGpuMemory;
@@ -18,10 +19,10 @@ class CanvasContext {
   getCurrentTexture(): void {}
 }
 
-/** What an independent tracker counts: bytes of all buffers on all devices, now and at most. */
+/** What an independent tracker counts: bytes of all buffers and query sets on all devices, now and at most. */
 function tracked(): { total: number; peak: number } {
   const { memory } = tracker.getWebGPUMemoryUsage();
-  expect(memory.total).toBe(memory.buffer);
+  expect(memory.total).toBe(memory.buffer + memory.querySet);
   return { total: memory.total, peak: memory.maxTotal };
 }
 
@@ -84,6 +85,20 @@ describe("an independent tracker and the ledger agree on total and peak", () => 
     const layer = 2 * 2 * 1500 * 64; // keys and values of 2 KV heads of 32, f16
     expect(memory.kv.peak).toBeLessThanOrEqual(1.1 * (layer + memory.kv.allocated));
     expect(memory.kv.peak).toBeLessThan(memory.kv.full / 2);
+    await engine.destroy();
+    expect(tracked().total).toBe(0);
+  });
+
+  test("with the query sets of kernel times", async () => {
+    const engine = await load(tinyFile("tiny-flow"), { trace: { kernelTimes: true } });
+    await engine.generate(digits(60), { maxTokens: 10 }).result;
+    expect(tracked()).toEqual(ledger(engine));
+    const { buffer, querySet } = tracker.getWebGPUMemoryUsage().memory;
+    expect(querySet > 0).toBe(adapterFeatures.has("timestamp-query"));
+    expect(buffer + querySet).toBe(engine.memory().total);
+    const live = buffersAt(await engine.trace(), Infinity);
+    const queries = live.filter(({ usage }) => usage === 0);
+    expect(queries.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(querySet);
     await engine.destroy();
     expect(tracked().total).toBe(0);
   });

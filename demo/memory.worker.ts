@@ -1,0 +1,4 @@
+import "../src/worker.ts";
+import { serveGpuCount } from "./memory/count-gpu.ts";
+
+serveGpuCount();

@@ -1,0 +1,71 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "vite";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { percentile } from "../../src/profile/kernel-stats.ts";
+import { recordMainThread } from "./replay/main-thread.ts";
+import { REPLAY } from "./replay/replay-engine.ts";
+import { ask, type BuiltSite, loadTiny, openBuiltSite, openWatched, turnIs } from "./site.ts";
+
+let site: BuiltSite;
+let worker: string;
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ziggurat-replay-"));
+  const input = fileURLToPath(new URL("replay/worker.ts", import.meta.url));
+  const rolldownOptions = { input, output: { entryFileNames: "worker.js" } };
+  const options = {
+    target: "es2023",
+    outDir: folder,
+    emptyOutDir: true,
+    copyPublicDir: false,
+    rolldownOptions,
+  };
+  await build({ configFile: false, logLevel: "warn", build: options });
+  worker = await readFile(join(folder, "worker.js"), "utf8");
+  await rm(folder, { recursive: true });
+  site = await openBuiltSite();
+});
+
+afterAll(() => site?.close());
+
+/**
+ * The aim, on a machine that does nothing else. Times are a core's own, not the wall's, but whoever shares
+ * the core still costs it its caches: so twice the aim is what fails, for the best of three.
+ */
+const AIM = { p95Ms: 8, taskMs: 50 } as const;
+const ATTEMPTS = 3;
+
+test("the chat page stays smooth while a run is replayed at 200 tokens/s", async () => {
+  const watched = await openWatched(site, {
+    prepare: (page) =>
+      page.route("**/llm.worker-*.js", (route) =>
+        route.fulfill({ body: worker, contentType: "text/javascript" }),
+      ),
+  });
+  const { page } = watched;
+  await loadTiny(page);
+  const found: { p95: number; longest: number }[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const work = await recordMainThread(site.browser, page, async () => {
+      await ask(page, "What does a terrace keep?");
+      await turnIs(page, "done");
+    });
+    const answer = page.locator(".turn:last-child .figure-wrote dd");
+    expect(await answer.innerText()).toContain(`${REPLAY.answerTokens}\u00a0tokens`);
+    // It was drawn all along: several frames for each refresh of the panel.
+    expect(work.frames.length).toBeGreaterThan(50);
+    const p95 = percentile(work.frames, 0.95);
+    found.push({ p95, longest: work.longestTaskMs });
+    console.info(
+      `replayed run: ${work.frames.length} frames, main thread ${percentile(work.frames, 0.5).toFixed(1)} ms a frame, ` +
+        `p95 ${p95.toFixed(1)} ms; longest task ${work.longestTaskMs.toFixed(1)} ms (${work.longestTaskWallMs.toFixed(1)} ms on the wall)`,
+    );
+    if (p95 < AIM.p95Ms && work.longestTaskMs < AIM.taskMs) break;
+  }
+  expect(Math.min(...found.map(({ p95 }) => p95))).toBeLessThan(2 * AIM.p95Ms);
+  expect(Math.min(...found.map(({ longest }) => longest))).toBeLessThan(AIM.taskMs);
+  await watched.close();
+});
