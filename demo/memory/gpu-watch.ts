@@ -42,16 +42,12 @@ export function watchGpu(worker: Worker): GpuWatch {
 
 /**
  * The second count at a moment of a run: change for change it goes along with the ledger's events.
- * Undefined where that change was not counted.
+ * Where the ledger notes more changes than really came, the two differ from there on.
  */
-export function countedAt(
-  run: RunTrace,
-  totals: readonly number[],
-  at: number,
-): number | undefined {
+export function countedAt(run: RunTrace, totals: readonly number[], at: number): number {
   const next = run.events.findIndex((event) => eventTime(event) > at);
   const changes = run.droppedEvents + (next < 0 ? run.events.length : next);
-  return changes === 0 ? 0 : totals[changes - 1];
+  return totals[Math.min(changes, totals.length) - 1] ?? 0;
 }
 
 function later(ms: number): Promise<undefined> {

@@ -215,6 +215,26 @@ describe("an app with a worker of its own", () => {
   });
 });
 
+test("a plain page draws a saved snapshot with the charts alone, under script-src 'self'", async () => {
+  const folder = join(consumer.folder, "plain");
+  await cp(consumer.packed, join(folder, "ziggurat-llm"), { recursive: true });
+  const site = await serveStatic([folder], "/some/where/");
+  try {
+    const page = await open(new URL("chart.html", site.url).href);
+    const rows = page.locator("zig-pyramid tbody tr");
+    await expect.poll(() => rows.count()).toBe(3);
+    const inUse = await rows.evaluateAll((all) => all.map((row) => row.children[2]?.textContent));
+    expect(inUse).toEqual(["610", "410", "303"]);
+    expect(await page.locator("zig-meter .saved dd").innerText()).toBe(
+      "5.4\u00a0MiB (61.3\u00a0%)",
+    );
+    expect(await page.locator("body").innerText()).not.toContain("broke");
+    await page.close();
+  } finally {
+    await site.close();
+  }
+});
+
 test("a plain page without a bundler, under script-src 'self'", async () => {
   const folder = join(consumer.folder, "plain");
   await cp(consumer.packed, join(folder, "ziggurat-llm"), { recursive: true });
