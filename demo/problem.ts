@@ -79,6 +79,7 @@ export function describeLoadProblem(error: unknown): Problem {
     case "shader":
     case "invalid-option":
     case "context-length":
+    case "session-format":
     case "remote":
       return unexpected(error, "load-again");
     default:
@@ -147,6 +148,7 @@ export function describeAnswerProblem(
     case "unsupported-model":
     case "webgpu-unavailable":
     case "unsupported-device":
+    case "session-format":
     case "remote":
       return unexpected(error, "answer-again");
     case "shader":

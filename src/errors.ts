@@ -11,6 +11,7 @@ export type ErrorCode =
   | "context-length"
   | "source"
   | "chat-template"
+  | "session-format"
   | "worker"
   | "remote";
 
@@ -27,6 +28,7 @@ const NAMES: Record<ErrorCode, string> = {
   "context-length": "ContextLengthError",
   source: "SourceError",
   "chat-template": "ChatTemplateError",
+  "session-format": "SessionFormatError",
   worker: "WorkerError",
   remote: "RemoteError",
 };
@@ -70,34 +72,64 @@ export class UnsupportedDeviceError extends LlmError {
   }
 }
 
+/** A prompt and a cache that are smaller than those that did not fit; `engine.setCache` takes `cache`. */
+export interface SmallerPlan {
+  /** Tokens of the prompt: all of them, where a smaller cache is enough. */
+  readonly promptTokens: number;
+  readonly cache: {
+    readonly policy: "streaming-llm" | "snapkv" | "pyramidkv" | "tova" | "knorm" | "ada-kv";
+    /** Mean rows per layer and KV head. */
+    readonly budget: number;
+  };
+  /** What it takes at its highest point beside the model; so much could be had. */
+  readonly bytes: number;
+}
+
 /** A GPU buffer could not be allocated. */
 export class GpuOutOfMemoryError extends LlmError {
   readonly code = "gpu-out-of-memory";
   readonly label: string;
   readonly bytes: number;
   readonly allocatedBytes: number;
-  constructor(label: string, bytes: number, allocatedBytes: number, options?: ErrorOptions) {
+  /** What would have fitted, where a prompt did not. */
+  readonly smaller: SmallerPlan | undefined;
+  constructor(
+    label: string,
+    bytes: number,
+    allocatedBytes: number,
+    options?: ErrorOptions,
+    smaller?: SmallerPlan,
+  ) {
+    const advice =
+      smaller === undefined
+        ? "lower the context or the cache budget, or close other GPU users"
+        : `${smaller.promptTokens} tokens with the cache ${smaller.cache.policy} and a budget of ` +
+          `${smaller.cache.budget} would fit (${smaller.bytes} bytes)`;
     super(
       `the GPU could not allocate ${bytes} bytes for "${label}" beside the ${allocatedBytes} bytes ` +
-        `in use; lower the context or the cache budget, or close other GPU users`,
+        `in use; ${advice}`,
       options,
     );
     this.label = label;
     this.bytes = bytes;
     this.allocatedBytes = allocatedBytes;
+    this.smaller = smaller;
   }
 }
 
-/** The GPU device was lost (driver reset, removed GPU, a watchdog). Load the engine again. */
+/**
+ * The GPU device was lost (driver reset, removed GPU, a watchdog), and so were those that took its place. The
+ * next call tries again with another one.
+ */
 export class DeviceLostError extends LlmError {
   readonly code = "device-lost";
   readonly reason: string;
-  constructor(reason: string, message: string, options?: ErrorOptions) {
-    super(
-      `the GPU device was lost (${reason}): ${message || "no message"}; load it again`,
-      options,
-    );
+  /** What had come of the answer until then. */
+  readonly text: string;
+  constructor(reason: string, message: string, options?: ErrorOptions, text: string = "") {
+    super(`the GPU device was lost (${reason}): ${message || "no message"}; try again`, options);
     this.reason = reason;
+    this.text = text;
   }
 }
 
@@ -182,6 +214,24 @@ export class SourceError extends LlmError {
 /** The model's chat template is broken, runs too long or writes too much. */
 export class ChatTemplateError extends LlmError {
   readonly code = "chat-template";
+}
+
+/** A saved session is damaged, of another version, or of another model or cache than this engine's. */
+export class SessionFormatError extends LlmError {
+  readonly code = "session-format";
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+  constructor(field: string, expected: string, got: string, options?: ErrorOptions) {
+    super(
+      `the saved session cannot be opened here: ${field} should be ${expected}, got ${got}; ` +
+        `read its text again`,
+      options,
+    );
+    this.field = field;
+    this.expected = expected;
+    this.got = got;
+  }
 }
 
 /** The worker that an engine lives in failed to start, crashed or was ended. */

@@ -12,6 +12,7 @@ export type { ModelFolder } from "./formats/folder.ts";
 export { isSoftwareAdapter, NEEDED_LIMITS } from "./gpu/adapter.ts";
 export { preferLocal, type PreferLocalOptions, type PreferredEngine } from "./api/prefer-local.ts";
 export { remoteEngine, type RemoteEngineOptions } from "./api/remote-engine.ts";
+export { createSession, restoreSession, type Addition, type Session } from "./api/session.ts";
 export type { BufferPurpose } from "./gpu/buffers.ts";
 export type { HttpOptions } from "./hub/http-range.ts";
 export type { DownloadOptions, DownloadProgress } from "./hub/download.ts";

@@ -8,6 +8,7 @@ import {
   LlmError,
   ModelFormatError,
   RemoteError,
+  SessionFormatError,
   ShaderError,
   SourceError,
   UnsupportedDeviceError,
@@ -31,6 +32,7 @@ const OWN: Record<ErrorCode, ErrorClass> = {
   "context-length": ContextLengthError,
   source: SourceError,
   "chat-template": ChatTemplateError,
+  "session-format": SessionFormatError,
   worker: WorkerError,
   remote: RemoteError,
 };

@@ -1,5 +1,6 @@
 import type { GpuContext } from "../gpu/device.ts";
 import { beginCompression } from "./begin-compression.ts";
+import { type CacheImage, placeHeads, readLayer, writeLayer } from "./cache-image.ts";
 import { compressed, cutPoint, NOTHING_SEEN, settled } from "./cache-state.ts";
 import { CompressedPrefill } from "./compressed-prefill.ts";
 import type { Compression, CompressionParts } from "./compression.ts";
@@ -166,6 +167,41 @@ export class CompressedCache implements KvCache {
     if (hasQueries) this.#gpu.device.queue.writeBuffer(this.#parts.queries, 0, queries);
     this.#state = hasQueries ? state : { ...state, queriesEnd: Infinity };
     this.#rows.setLengths((index) => (point.entries[index] as TableEntry)[1]);
+  }
+
+  image(): CacheImage {
+    const { compressor, queries: buffer } = this.#parts;
+    const bytes = compressor.usesWindow ? buffer.size : 0;
+    return {
+      state: this.#state,
+      heads: this.#rows.entries.map(([, length, capacity]) => [length, capacity]),
+      queries: async () => {
+        const [queries] = await readBack(this.#gpu, [{ buffer, bytes }]);
+        return queries as Uint8Array<ArrayBuffer>;
+      },
+      layer: (layer) =>
+        readLayer(this.#gpu, this.shape, this.region(layer), this.#rows.heads(layer)),
+    };
+  }
+
+  async load(image: CacheImage): Promise<void> {
+    const { numLayers, numKvHeads } = this.shape;
+    await this.restore(undefined);
+    try {
+      for (let layer = 0; layer < numLayers; layer++) {
+        const first = layer * numKvHeads;
+        const heads = placeHeads(image.heads.slice(first, first + numKvHeads));
+        const bytes = await image.layer(layer);
+        await this.#rows.lay(layer, heads);
+        writeLayer(this.#gpu, this.shape, this.region(layer), heads, bytes);
+      }
+      this.#gpu.device.queue.writeBuffer(this.#parts.queries, 0, await image.queries());
+    } catch (error) {
+      this.clear();
+      throw error;
+    }
+    this.#state = image.state;
+    this.#rows.writeTable();
   }
 
   keptPositions(layer: number): Promise<number[][]> {

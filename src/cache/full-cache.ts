@@ -1,5 +1,7 @@
 import { GpuOutOfMemoryError } from "../errors.ts";
-import { FullRows, type RowsGpu } from "./full-rows.ts";
+import { type CacheImage, placeHeads, readLayer, writeLayer } from "./cache-image.ts";
+import { NOTHING_SEEN } from "./cache-state.ts";
+import { FullRows } from "./full-rows.ts";
 import type {
   CachePrefill,
   HeadRows,
@@ -10,7 +12,9 @@ import type {
 } from "./kv-cache.ts";
 import { type KvShape, kvRowBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
+import type { RowsGpu } from "./read-back.ts";
 import { type CachePlan, planCache } from "./scheduler.ts";
+import type { TableEntry } from "./table.ts";
 
 /** A restore point: the first rows of the cache. */
 interface FullPoint extends RestorePoint {
@@ -27,6 +31,7 @@ interface FullPoint extends RestorePoint {
 export class FullCache implements KvCache {
   readonly shape: KvShape;
   readonly options: ResolvedCacheOptions;
+  readonly #gpu: RowsGpu;
   readonly #rows: FullRows;
   #tokens = 0;
   #plan: CachePlan | undefined;
@@ -35,6 +40,7 @@ export class FullCache implements KvCache {
   constructor(gpu: RowsGpu, shape: KvShape, options: ResolvedCacheOptions) {
     this.shape = shape;
     this.options = options;
+    this.#gpu = gpu;
     this.#rows = new FullRows(gpu, shape);
   }
 
@@ -144,6 +150,37 @@ export class FullCache implements KvCache {
     }
   }
 
+  image(): CacheImage {
+    const { numLayers, numKvHeads } = this.shape;
+    const tokens = this.#tokens;
+    return {
+      state: { ...NOTHING_SEEN, tokens, mostTokens: tokens, plan: this.#plan },
+      heads: Array.from({ length: numLayers * numKvHeads }, () => [tokens, this.#rows.capacity]),
+      queries: async () => new Uint8Array(),
+      layer: (layer) =>
+        readLayer(this.#gpu, this.shape, this.region(layer), this.#heads(this.region(layer))),
+    };
+  }
+
+  async load(image: CacheImage): Promise<void> {
+    await this.restore(undefined);
+    const { tokens, plan } = image.state;
+    const [, capacity] = image.heads[0] as CacheImage["heads"][number];
+    try {
+      await this.#rows.resize(capacity, 0, tokens);
+      this.settle(tokens);
+      for (let layer = 0; layer < this.shape.numLayers; layer++) {
+        const region = this.region(layer);
+        const bytes = await image.layer(layer);
+        writeLayer(this.#gpu, this.shape, region, this.#heads(region), bytes);
+      }
+    } catch (error) {
+      this.clear();
+      throw error;
+    }
+    this.#plan = plan;
+  }
+
   async keptPositions(): Promise<number[][]> {
     const all = Array.from({ length: this.#tokens }, (_, position) => position);
     return Array.from({ length: this.shape.numKvHeads }, () => all);
@@ -161,6 +198,11 @@ export class FullCache implements KvCache {
 
   destroy(): void {
     this.#rows.destroy();
+  }
+
+  #heads({ capacity }: LayerRegion): TableEntry[] {
+    const { numKvHeads } = this.shape;
+    return placeHeads(Array.from({ length: numKvHeads }, () => [this.#tokens, capacity]));
   }
 
   /** @throws GpuOutOfMemoryError, and the cache holds what it held. */

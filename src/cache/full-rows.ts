@@ -1,10 +1,7 @@
-import type { GpuContext } from "../gpu/device.ts";
 import type { LayerRegion } from "./kv-cache.ts";
 import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
+import type { RowsGpu } from "./read-back.ts";
 import { writeTable } from "./table.ts";
-
-/** What the rows need of a GPU. */
-export type RowsGpu = Pick<GpuContext, "device" | "buffers" | "allocating">;
 
 /**
  * The rows of policy `full`: each layer has one region of keys and one of values,

@@ -1,4 +1,5 @@
 import type { DispatchList } from "../gpu/recorder.ts";
+import type { CacheImage } from "./cache-image.ts";
 import type { KvShape } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { CachePlan } from "./scheduler.ts";
@@ -145,6 +146,13 @@ export interface KvCache {
    * @throws GpuOutOfMemoryError, DeviceLostError; then the cache may be empty.
    */
   restore(point: RestorePoint | undefined): Promise<void>;
+  /** All that it holds, to be saved; nothing is in flight, and nothing changes until it is read. */
+  image(): CacheImage;
+  /**
+   * Hold what an image of a cache with the same shape and options says, in the place of what is here.
+   * @throws GpuOutOfMemoryError, DeviceLostError, what reading the image throws; then it is empty.
+   */
+  load(image: CacheImage): Promise<void>;
   /** Positions that a layer keeps, ascending, per KV head. */
   keptPositions(layer: number): Promise<number[][]>;
   /** Forget everything and give the memory back. */

@@ -1,5 +1,8 @@
 import type { GpuContext } from "../gpu/device.ts";
 
+/** What rows and reading them back need of a GPU. */
+export type RowsGpu = Pick<GpuContext, "device" | "buffers" | "allocating" | "settled">;
+
 /** A range of a buffer; both ends multiples of 4 bytes. */
 export interface ReadRange {
   readonly buffer: GPUBuffer;
@@ -9,7 +12,7 @@ export interface ReadRange {
 
 /** Copy ranges of buffers to host memory, in order, through one staging buffer. @throws GpuOutOfMemoryError */
 export async function readBack(
-  gpu: GpuContext,
+  gpu: RowsGpu,
   ranges: readonly ReadRange[],
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);

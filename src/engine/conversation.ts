@@ -142,6 +142,28 @@ export class Conversation {
     this.#releaseUnused();
   }
 
+  /** Tokens of the answer that the cache has not seen: its last one, where no step came after it. */
+  get unread(): readonly number[] {
+    return this.#unread;
+  }
+
+  /** The logits of the last token seen are at hand. */
+  get endsWithLogits(): boolean {
+    return this.#logitsOf > 0 && this.#logitsOf === this.#seen.length;
+  }
+
+  /** The cache was filled with these tokens, and the prompt's logits are there if `hasLogits`. */
+  async adopt(
+    seen: readonly number[],
+    unread: readonly number[],
+    hasLogits: boolean,
+  ): Promise<void> {
+    this.#seen = seen;
+    this.#unread = unread;
+    this.#logitsOf = hasLogits ? seen.length : 0;
+    this.#turns = hasLogits ? [await this.#note()] : [];
+  }
+
   /** Start anew, with an empty cache. */
   forget(): void {
     this.#undo = undefined;

@@ -56,14 +56,19 @@ export class DecodeLoop {
   }
 
   /**
-   * Sampled tokens, a group at a time, for at most `maxSteps` steps. Step 0, which samples from the
-   * prompt's last row, is submitted already. Sentinels come through as they are in the ring. When
-   * the consumer stops early, everything in flight is drained before this returns.
+   * Sampled tokens, a group at a time, of the steps from `firstStep` up to `maxSteps`. The first one, which
+   * samples from the last row that was prefilled, is submitted already. Sentinels come through as
+   * they are in the ring. When the consumer stops early, everything in flight is drained before this
+   * returns.
    */
-  async *run(steps: DecodeSteps, maxSteps: number): AsyncGenerator<StepGroup> {
+  async *run(
+    steps: DecodeSteps,
+    maxSteps: number,
+    firstStep: number = 0,
+  ): AsyncGenerator<StepGroup> {
     await this.#fit(TOKEN_RING_SLOTS * 4 + (steps.logprobs?.size ?? 0));
     const flight: Group[] = [];
-    let submitted = 0;
+    let submitted = firstStep;
     let groupSteps = 1;
     let lastRead = performance.now();
     const launch = (count: number, submit: DecodeSteps["submit"]): void => {

@@ -3,10 +3,16 @@ import type { DispatchList, Recorder } from "../gpu/recorder.ts";
 import { decodeDispatches, logitsWidth } from "../model/activation-sizes.ts";
 import { recordLayer, recordLogits } from "../model/forward.ts";
 import { seenBitmap } from "../sampling/seen.ts";
-import type { ResolvedSampling } from "../sampling/options.ts";
+import { type ResolvedSampling, resolveSampling } from "../sampling/options.ts";
 import { type DecodeSteps, TOKEN_RING_SLOTS } from "./decode-loop.ts";
 import { cacheSample } from "./memory.ts";
-import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
+import {
+  createActivations,
+  createRecorder,
+  type Runtime,
+  STATE_WORDS,
+  writeState,
+} from "./runtime.ts";
 
 /** Most ids that can end an answer. */
 const MAX_STOP_IDS = 255;
@@ -65,10 +71,17 @@ export class Decoder {
     lastRow: number,
     sampling: ResolvedSampling,
   ): void {
-    const { config, linear, weights } = this.#runtime;
-    const range = { start: lastRow, tokens: 1 };
-    recordLogits(list, config, linear, weights, hidden, this.#promptLogits, range);
-    this.#sample(list, this.#promptLogits, sampling, false);
+    this.#recordChoice(list, hidden, lastRow, sampling, this.#promptLogits);
+  }
+
+  /** The same in the middle of an answer. */
+  recordNext(
+    list: DispatchList,
+    hidden: GPUBuffer,
+    lastRow: number,
+    sampling: ResolvedSampling,
+  ): void {
+    this.#recordChoice(list, hidden, lastRow, sampling, this.#logits);
   }
 
   /** Choose the first token of another answer to the same prompt, whose logits are still there. */
@@ -110,6 +123,19 @@ export class Decoder {
     list.upload();
   }
 
+  /** Run one step with a token of the caller's choice behind the cache's last one; gives its logits. */
+  async step(tokenId: number): Promise<Float32Array> {
+    const { gpu, cache, config, state } = this.#runtime;
+    if (cache.room() === 0) await cache.makeRoom(cache.tokens);
+    writeState(this.#runtime, cache.tokens);
+    gpu.device.queue.writeBuffer(state, STATE_WORDS.token * 4, Uint32Array.of(tokenId));
+    this.record(resolveSampling({}, config.vocabSize));
+    this.#recorder.replay(1);
+    const [bytes] = await readBack(gpu, [{ buffer: this.#logits, bytes: this.#logits.size }]);
+    cache.settle(cache.tokens + 1);
+    return new Float32Array((bytes as Uint8Array<ArrayBuffer>).buffer, 0, config.vocabSize);
+  }
+
   /** What the decode loop drives, from the cache as a prefill left it. */
   steps(sampling: ResolvedSampling): DecodeSteps & { submitted(): number } {
     const { cache, tracer, timer, sampler } = this.#runtime;
@@ -149,6 +175,18 @@ export class Decoder {
     ]) {
       buffers.destroy(buffer);
     }
+  }
+
+  #recordChoice(
+    list: DispatchList,
+    hidden: GPUBuffer,
+    row: number,
+    sampling: ResolvedSampling,
+    logits: GPUBuffer,
+  ): void {
+    const { config, linear, weights } = this.#runtime;
+    recordLogits(list, config, linear, weights, hidden, logits, { start: row, tokens: 1 });
+    this.#sample(list, logits, sampling, false);
   }
 
   #attend(list: DispatchList, layer: number): void {

@@ -1,24 +1,18 @@
-import { createCache } from "../cache/create-cache.ts";
-import { compressedFixedBytes } from "../cache/layout.ts";
-import {
-  type CacheOptions,
-  type ResolvedCacheOptions,
-  resolveCacheOptions,
-} from "../cache/options.ts";
+import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace } from "../profile/trace.ts";
 import { spellTokens } from "../text/detokenizer.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
-import { Conversation } from "./conversation.ts";
-import { DecodeLoop } from "./decode-loop.ts";
-import { Decoder } from "./decoder.ts";
 import { checkedTokenIds, generate, promptTokens } from "./generate.ts";
 import { GenerationStream } from "./generation.ts";
 import { memoryReport } from "./memory.ts";
+import { type EngineParts, type OpenParts, replaceCache } from "./parts.ts";
+import { read } from "./read.ts";
+import { Recovery } from "./recovery.ts";
 import type { Runtime } from "./runtime.ts";
 import { score } from "./score.ts";
+import { restoreSession, saveSession } from "./session.ts";
 import { tokenTexts, traceFacts } from "./trace-facts.ts";
 import type {
   AdapterSummary,
@@ -30,29 +24,29 @@ import type {
   Piece,
   Prompt,
   PromptPreview,
+  ReadOptions,
+  ReadResult,
+  RestoredSession,
+  SaveOptions,
   ScoreOptions,
   ScoreResult,
 } from "./types.ts";
 
 /** An engine on this machine's own GPU. */
 export class LocalEngine implements Engine {
-  readonly adapter: AdapterSummary;
-  readonly #runtime: Runtime;
-  readonly #tokenizer: Tokenizer;
-  readonly #decoder: Decoder;
-  readonly #loop: DecodeLoop;
-  #conversation: Conversation;
+  readonly #open: OpenParts;
+  #parts: EngineParts;
   readonly #destroyed = new AbortController();
   /** Ends the call that runs, and settles when it has let go of the GPU. */
   #stopRunning: (() => Promise<unknown>) | undefined;
 
-  constructor(runtime: Runtime, tokenizer: Tokenizer) {
-    this.#runtime = runtime;
-    this.#tokenizer = tokenizer;
-    this.#decoder = new Decoder(runtime);
-    this.#loop = new DecodeLoop(runtime.gpu);
-    this.#conversation = new Conversation(runtime.cache, tokenizer);
-    this.adapter = adapterSummary(runtime.gpu);
+  constructor(parts: EngineParts, open: OpenParts) {
+    this.#parts = parts;
+    this.#open = open;
+  }
+
+  get adapter(): AdapterSummary {
+    return adapterSummary(this.#runtime.gpu);
   }
 
   get config(): ModelConfig {
@@ -64,7 +58,7 @@ export class LocalEngine implements Engine {
   }
 
   get dispatchesPerToken(): number {
-    return this.#decoder.dispatches;
+    return this.#parts.decoder.dispatches;
   }
 
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
@@ -75,17 +69,8 @@ export class LocalEngine implements Engine {
     prompt: Prompt,
     options: GenerateOptions,
   ): AsyncGenerator<Piece, GenerateResult> {
-    const pieces = generate(
-      {
-        runtime: this.#runtime,
-        tokenizer: this.#tokenizer,
-        conversation: this.#conversation,
-        decoder: this.#decoder,
-        loop: this.#loop,
-      },
-      prompt,
-      { ...options, signal: this.#untilDestroyed(options.signal) },
-    );
+    const signal = this.#untilDestroyed(options.signal);
+    const pieces = generate(this.#recovery(signal), prompt, { ...options, signal });
     this.#checkIdle();
     this.#stopRunning = () => pieces.return(undefined as never);
     try {
@@ -98,10 +83,11 @@ export class LocalEngine implements Engine {
   }
 
   async previewPrompt(prompt: Prompt): Promise<PromptPreview> {
-    const { tokenIds, tokens } = this.#conversation.find(promptTokens(this.#tokenizer, prompt));
+    const { conversation, tokenizer } = this.#parts;
+    const { tokenIds, tokens } = conversation.find(promptTokens(tokenizer, prompt));
     return {
       tokenIds: [...tokenIds],
-      texts: spellTokens(this.#tokenizer, tokenIds),
+      texts: spellTokens(tokenizer, tokenIds),
       cachedTokens: tokens,
     };
   }
@@ -109,24 +95,34 @@ export class LocalEngine implements Engine {
   async score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult> {
     const tokenIds =
       typeof text === "string"
-        ? promptTokens(this.#tokenizer, text)
+        ? promptTokens(this.#parts.tokenizer, text)
         : checkedTokenIds(text, this.config.vocabSize);
     const signal = this.#untilDestroyed(options.signal);
-    this.#checkIdle();
-    const result = score(this.#runtime, tokenIds, { ...options, signal }, () =>
-      this.#conversation.forget(),
+    return this.#alone(() =>
+      this.#recovery(signal).run(({ runtime, conversation }) =>
+        score(runtime, tokenIds, { ...options, signal }, () => conversation.forget()),
+      ),
     );
-    this.#stopRunning = () => result;
-    try {
-      return await result;
-    } finally {
-      this.#stopRunning = undefined;
-    }
+  }
+
+  read(prompt: Prompt, options: ReadOptions = {}): Promise<ReadResult> {
+    const signal = this.#untilDestroyed(options.signal);
+    return this.#alone(() =>
+      this.#recovery(signal).run((parts) => read(parts, prompt, { ...options, signal })),
+    );
+  }
+
+  save(options: SaveOptions = {}): Promise<Blob> {
+    return this.#alone(() => saveSession(this.#parts, options));
+  }
+
+  restore(saved: Blob): Promise<RestoredSession> {
+    return this.#alone(() =>
+      this.#recovery(this.#destroyed.signal).run((parts) => restoreSession(parts, saved)),
+    );
   }
 
   async setCache(options: CacheOptions): Promise<void> {
-    this.#destroyed.signal.throwIfAborted();
-    this.#checkIdle();
     const { cache, config } = this.#runtime;
     const { kvDtype } = cache.options;
     const resolved = resolveCacheOptions({ kvDtype, ...options }, config.numLayers);
@@ -134,37 +130,20 @@ export class LocalEngine implements Engine {
       const rule = `"${kvDtype}", as loaded: attention is compiled for it; load the model again`;
       throw new InvalidOptionError("kvDtype", resolved.kvDtype, rule);
     }
-    const result = this.#replaceCache(resolved);
-    this.#stopRunning = () => result;
-    try {
-      await result;
-    } finally {
-      this.#stopRunning = undefined;
-    }
-  }
-
-  /** The old cache is let go only when there is a new one. */
-  async #replaceCache(options: ResolvedCacheOptions): Promise<void> {
-    const { gpu, cache: old } = this.#runtime;
-    const bytes = compressedFixedBytes(old.shape, options.windowSize);
-    const cache = await gpu.allocating("an empty cache", bytes, () =>
-      createCache(gpu, old.shape, options),
+    await this.#alone(() =>
+      this.#recovery(this.#destroyed.signal).run((parts) => replaceCache(parts, resolved)),
     );
-    this.#conversation.forget();
-    old.destroy();
-    this.#runtime.cache = cache;
-    this.#conversation = new Conversation(cache, this.#tokenizer);
-    gpu.buffers.resetPeak();
   }
 
   memory(): MemoryReport {
     const { gpu, cache } = this.#runtime;
-    return memoryReport(gpu.buffers, cache, this.#conversation.hostBytes);
+    return memoryReport(gpu.buffers, cache, this.#parts.conversation.hostBytes);
   }
 
   async keptPositions(): Promise<number[][][]> {
     this.#checkIdle();
-    const { cache, config } = this.#runtime;
+    const { cache, config, gpu } = this.#runtime;
+    gpu.throwIfFailed();
     const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
     return Promise.all(layers.map((layer) => cache.keptPositions(layer)));
   }
@@ -177,9 +156,10 @@ export class LocalEngine implements Engine {
     this.#runtime.gpu.throwIfFailed();
     const facts = traceFacts(config, this.adapter, cache);
     if (this.#stopRunning !== undefined) return tracer.take(facts);
-    const { seen } = this.#conversation;
+    const { conversation, tokenizer } = this.#parts;
+    const { seen } = conversation;
     const kept = seen.length > 0 ? await this.keptPositions() : undefined;
-    const rows = kept === undefined ? {} : { kept, tokens: tokenTexts(this.#tokenizer, seen) };
+    const rows = kept === undefined ? {} : { kept, tokens: tokenTexts(tokenizer, seen) };
     return tracer.take({ ...facts, ...rows });
   }
 
@@ -190,12 +170,40 @@ export class LocalEngine implements Engine {
     this.#runtime.gpu.destroy();
   }
 
-  /** @throws InvalidOptionError while another call runs; what failed on the device before. */
+  get #runtime(): Runtime {
+    return this.#parts.runtime;
+  }
+
+  /** Another device, with the same model and an empty cache, takes the place of one that is lost. */
+  #recovery(signal: AbortSignal): Recovery {
+    return new Recovery(
+      () => this.#parts,
+      async () => {
+        const { cache, gpu } = this.#runtime;
+        gpu.destroy();
+        this.#parts = await this.#open(cache.options, { signal });
+      },
+    );
+  }
+
+  /** Run a call that no other may disturb. */
+  async #alone<T>(run: () => Promise<T>): Promise<T> {
+    this.#destroyed.signal.throwIfAborted();
+    this.#checkIdle();
+    const result = run();
+    this.#stopRunning = () => result;
+    try {
+      return await result;
+    } finally {
+      this.#stopRunning = undefined;
+    }
+  }
+
+  /** @throws InvalidOptionError while another call runs. */
   #checkIdle(): void {
     if (this.#stopRunning !== undefined) {
       throw new InvalidOptionError("engine", "a second call", "called when the first has ended");
     }
-    this.#runtime.gpu.throwIfFailed();
   }
 
   #untilDestroyed(signal: AbortSignal | undefined): AbortSignal {

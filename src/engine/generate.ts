@@ -1,14 +1,20 @@
-import { ContextLengthError, InvalidOptionError, ShaderError } from "../errors.ts";
+import {
+  ContextLengthError,
+  DeviceLostError,
+  GpuOutOfMemoryError,
+  InvalidOptionError,
+  ShaderError,
+} from "../errors.ts";
 import { type ResolvedSampling, resolveSampling } from "../sampling/options.ts";
 import { StreamingDetokenizer } from "../text/detokenizer.ts";
 import { StopStrings } from "../text/stop-strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Conversation, Reuse } from "./conversation.ts";
-import type { DecodeLoop } from "./decode-loop.ts";
-import type { Decoder } from "./decoder.ts";
+import type { Reuse } from "./conversation.ts";
 import { cacheReport, cacheSample, memoryReport } from "./memory.ts";
-import { prefillPrompt } from "./prefill-prompt.ts";
-import type { Runtime } from "./runtime.ts";
+import type { EngineParts } from "./parts.ts";
+import { prefillPrompt, readAnswer } from "./prefill-prompt.ts";
+import { MAX_RECOVERIES, type Recovery } from "./recovery.ts";
+import { withSmallerPlan } from "./smaller-plan.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
 import { readLogprobs } from "./token-logprobs.ts";
 import type {
@@ -23,23 +29,19 @@ import type {
 
 const DEFAULT_MAX_TOKENS = 512;
 
-/** What an answer is made with. */
-export interface Generator {
-  readonly runtime: Runtime;
-  readonly tokenizer: Tokenizer;
-  readonly conversation: Conversation;
-  readonly decoder: Decoder;
-  readonly loop: DecodeLoop;
-}
-
 /**
- * Token ids of a prompt: a raw text as it is, a conversation through the chat template.
+ * Token ids of a prompt: a raw text as it is, a conversation through the chat template, with what
+ * makes the model answer unless `addGenerationPrompt` is false.
  * @throws InvalidOptionError for ids outside the vocabulary, ChatTemplateError
  */
-export function promptTokens(tokenizer: Tokenizer, prompt: Prompt): Uint32Array<ArrayBuffer> {
+export function promptTokens(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  addGenerationPrompt: boolean = true,
+): Uint32Array<ArrayBuffer> {
   if (typeof prompt !== "string") {
     if (isTokenIds(prompt)) return checkedTokenIds(prompt, tokenizer.vocabSize);
-    return Uint32Array.from(tokenizer.encodeChat(prompt, { addGenerationPrompt: true }));
+    return Uint32Array.from(tokenizer.encodeChat(prompt, { addGenerationPrompt }));
   }
   const ids = tokenizer.encode(prompt);
   const { addBos, bosTokenId } = tokenizer;
@@ -65,34 +67,97 @@ export function checkedTokenIds(
 
 /**
  * Answer a prompt, piece by piece. What the cache has seen of the prompt is not read again; when
- * this throws or is broken off, the cache is as it was before.
+ * this throws or is broken off, the cache is as it was before. When the device is lost, the answer goes
+ * on on another one, which reads prompt and answer again.
+ * @throws DeviceLostError with the text so far when that does not help.
  */
 export async function* generate(
-  generator: Generator,
+  recovery: Recovery,
   prompt: Prompt,
   options: GenerateOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
-  const { runtime, tokenizer, conversation, decoder } = generator;
   options.signal?.throwIfAborted();
-  const sampling = resolveSampling(options, runtime.config.vocabSize);
   checkStop(options.stop ?? []);
+  const first = await recovery.parts();
+  const { runtime, tokenizer, conversation } = first;
+  const sampling = resolveSampling(options, runtime.config.vocabSize);
   const reuse = conversation.find(promptTokens(tokenizer, prompt));
   const { contextLength } = runtime.config;
   const maxTokens = tokensToGenerate(reuse.tokenIds.length, options, contextLength);
-  const logits = conversation.wantsLogits ? await decoder.readPromptLogits() : undefined;
+  const started = startAnswer(tokenizer, options.stop ?? []);
+  for (let tries = 0; ; tries++) {
+    try {
+      const parts = await recovery.parts();
+      const from = parts === first ? reuse : { tokenIds: reuse.tokenIds, tokens: 0 };
+      return yield* attempt(parts, from, started, { ...options, maxTokens, sampling });
+    } catch (error) {
+      const lost = await recovery.lossBehind(error);
+      if (error instanceof GpuOutOfMemoryError) {
+        const { runtime: current } = await recovery.parts();
+        throw await withSmallerPlan(current, error, reuse.tokenIds.length);
+      }
+      if (lost === undefined) throw error;
+      if (tries === MAX_RECOVERIES) {
+        const message = "and so were those that took its place";
+        throw new DeviceLostError(lost.reason, message, { cause: lost }, started.text);
+      }
+    }
+  }
+}
+
+async function* attempt(
+  parts: EngineParts,
+  reuse: Reuse,
+  started: StartedAnswer,
+  options: AnswerOptions,
+): AsyncGenerator<Piece, GenerateResult> {
+  const undo = await undoOf(parts);
   let finished = false;
   try {
-    await conversation.begin(reuse);
-    const result = yield* answer(generator, reuse, { ...options, maxTokens, sampling });
+    await parts.conversation.begin(reuse);
+    const result = yield* answer(parts, reuse, started, options);
     finished = true;
     return result;
   } finally {
-    runtime.tracer?.leave();
-    if (!finished) {
-      if (logits !== undefined) decoder.writePromptLogits(logits);
-      await conversation.rollBack();
-    }
+    parts.runtime.tracer?.leave();
+    if (!finished) await undo();
   }
+}
+
+/** What brings everything back to where it is now, after a call has changed it. */
+export async function undoOf({ conversation, decoder }: EngineParts): Promise<() => Promise<void>> {
+  const logits = conversation.wantsLogits ? await decoder.readPromptLogits() : undefined;
+  return async () => {
+    if (logits !== undefined) decoder.writePromptLogits(logits);
+    await conversation.rollBack();
+  };
+}
+
+/** What there is of an answer; it outlives the device that it was begun on. */
+interface StartedAnswer {
+  readonly tokenIds: number[];
+  readonly logprobs: StepLogprobs[];
+  text: string;
+  /** Why it ended; undefined as long as it goes on. */
+  finishReason?: FinishReason;
+  readonly detokenizer: StreamingDetokenizer;
+  readonly stops: StopStrings;
+  readonly startedAt: number;
+  /** When the prompt had been read, the first token came, and the last one so far. */
+  prefilledAt?: number;
+  firstAt?: number;
+  lastAt?: number;
+}
+
+function startAnswer(tokenizer: Tokenizer, stop: readonly string[]): StartedAnswer {
+  return {
+    tokenIds: [],
+    logprobs: [],
+    text: "",
+    detokenizer: new StreamingDetokenizer(tokenizer),
+    stops: new StopStrings(stop),
+    startedAt: performance.now(),
+  };
 }
 
 interface AnswerOptions extends GenerateOptions {
@@ -101,35 +166,36 @@ interface AnswerOptions extends GenerateOptions {
 }
 
 async function* answer(
-  { runtime, tokenizer, conversation, decoder, loop }: Generator,
+  { runtime, tokenizer, conversation, decoder, loop }: EngineParts,
   reuse: Reuse,
+  started: StartedAnswer,
   options: AnswerOptions,
 ): AsyncGenerator<Piece, GenerateResult> {
   const { tokenIds: promptTokenIds, tokens: cachedTokens } = reuse;
-  const started = performance.now();
-  const { signal, stop = [], sampling, maxTokens } = options;
+  const { signal, sampling, maxTokens } = options;
   const { sampler, cache, gpu, tracer } = runtime;
+  const { tokenIds, logprobs, detokenizer, stops } = started;
+  const known = tokenIds.length; // on the device that was lost
   await sampler.begin(sampling);
-  decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
+  decoder.begin([...promptTokenIds, ...tokenIds], tokenizer.eosTokenIds);
   const { passes } = await prefillPrompt(runtime, decoder, reuse, options);
-  const prefilled = performance.now();
   await conversation.prompted(promptTokenIds);
+  if (known > 0) {
+    await sampler.begin(sampling, tokenIds);
+    await readAnswer(runtime, decoder, tokenIds, promptTokenIds.length, options);
+  }
+  started.prefilledAt ??= performance.now();
   decoder.record(sampling);
   tracer?.enter("decode");
 
-  const tokenIds: number[] = [];
-  const logprobs: StepLogprobs[] = [];
-  const detokenizer = new StreamingDetokenizer(tokenizer);
-  const stops = new StopStrings(stop);
   const steps = decoder.steps(sampling);
-  let [text, firstAt, lastAt] = ["", prefilled, prefilled];
-  let finishReason: FinishReason = "length";
-  for await (const { tokens: group, logprobs: words } of loop.run(steps, maxTokens)) {
+  // It may have ended already, when what was still in flight was lost.
+  const groups = started.finishReason === undefined ? loop.run(steps, maxTokens, known) : [];
+  for await (const { tokens: group, logprobs: words } of groups) {
     signal?.throwIfAborted();
-    lastAt = performance.now();
-    if (tokenIds.length === 0) firstAt = lastAt;
+    started.lastAt = performance.now();
+    started.firstAt ??= started.lastAt;
     const ids = takeUntilStop(group, tokenizer.eosTokenIds);
-    if (ids.length < group.length) finishReason = "stop";
     let piece = "";
     const taken: number[] = [];
     for (const id of ids) {
@@ -147,10 +213,12 @@ async function* answer(
       );
       tracer.sample({ tokens, fullBytes });
     }
-    if (stops.found) finishReason = "stop";
-    const ended = finishReason === "stop" || tokenIds.length === maxTokens;
+    const stopped = stops.found || ids.length < group.length;
+    if (stopped) started.finishReason = "stop";
+    else if (tokenIds.length === maxTokens) started.finishReason = "length";
+    const ended = started.finishReason !== undefined;
     if (ended) piece += stops.push(detokenizer.flush()) + stops.flush();
-    text += piece;
+    started.text += piece;
     if (piece !== "" || taken.length > 0) {
       yield { text: piece, tokenIds: taken, ...(told === undefined ? {} : { logprobs: told }) };
     }
@@ -158,14 +226,18 @@ async function* answer(
   }
   // Every token has its row but for the last one, unless that brought a stop token. Behind a stop
   // text some steps may have run already: their rows are dropped.
-  const rows = Math.min(stops.found ? tokenIds.length - 1 : tokenIds.length, steps.submitted());
+  const rows = Math.min(
+    stops.found ? tokenIds.length - 1 : tokenIds.length,
+    known + steps.submitted(),
+  );
   cache.settle(promptTokenIds.length + rows, stops.found);
   conversation.answered(tokenIds, rows);
+  const { startedAt, prefilledAt, firstAt = prefilledAt, lastAt = prefilledAt } = started;
   const timings = timingsOf({
     prefillTokens: promptTokenIds.length - cachedTokens,
     decodeTokens: tokenIds.length,
-    started,
-    prefilled,
+    startedAt,
+    prefilledAt,
     firstAt,
     lastAt,
   });
@@ -177,18 +249,18 @@ async function* answer(
   tracer?.sample(cacheSample(cache));
   tracer?.call({
     ...usage,
-    start: tracer.now(started),
+    start: tracer.now(startedAt),
     end: tracer.now(),
     prefillTokensPerSecond: timings.prefillTokensPerSecond,
     decodeTokensPerSecond: timings.decodeTokensPerSecond,
     timeToFirstTokenMs: timings.timeToFirstTokenMs,
   });
   return {
-    text,
+    text: started.text,
     tokenIds,
     ...(sampling.logprobs === undefined ? {} : { logprobs }),
     promptTokenIds: [...promptTokenIds],
-    finishReason,
+    finishReason: started.finishReason ?? "length",
     usage,
     timings,
     memory: memoryReport(gpu.buffers, cache, conversation.hostBytes),
@@ -237,12 +309,12 @@ function checkStop(stop: unknown): void {
 function timingsOf(t: {
   readonly prefillTokens: number;
   readonly decodeTokens: number;
-  readonly started: number;
-  readonly prefilled: number;
+  readonly startedAt: number;
+  readonly prefilledAt: number;
   readonly firstAt: number;
   readonly lastAt: number;
 }): GenerateTimings {
-  const prefillMs = t.prefilled - t.started;
+  const prefillMs = t.prefilledAt - t.startedAt;
   const decodeTokens = Math.max(t.decodeTokens - 1, 0); // the first one belongs to the prefill
   const decodeMs = t.lastAt - t.firstAt;
   return {
@@ -252,6 +324,6 @@ function timingsOf(t: {
     decodeTokens,
     decodeMs,
     decodeTokensPerSecond: decodeMs > 0 ? (1000 * decodeTokens) / decodeMs : 0,
-    timeToFirstTokenMs: t.firstAt - t.started,
+    timeToFirstTokenMs: t.firstAt - t.startedAt,
   };
 }

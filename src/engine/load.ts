@@ -1,13 +1,14 @@
 import { resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { openGpu } from "../gpu/device.ts";
-import type { MatrixReport } from "../model/matrix-upload.ts";
 import { quantizeOnLoad } from "../model/quantize-plan.ts";
 import { Tracer } from "../profile/tracer.ts";
 import { LocalEngine } from "./engine.ts";
 import { openModel } from "../model/open-model.ts";
 import { type ModelSource, openSource } from "../hub/open-source.ts";
+import { createParts, type OpenParts } from "./parts.ts";
 import { createRuntime } from "./runtime.ts";
+import { selfTest } from "./self-test.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
 
 /** Changes of the ledger that a trace keeps: those of hours. */
@@ -44,34 +45,38 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 1) {
     throw new InvalidOptionError("trace.maxEvents", maxEvents, "a whole number of at least 1");
   }
-  const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
   const tracer = trace === false ? undefined : new Tracer(maxEvents);
-  gpu.buffers.observer = tracer;
-  tracer?.enter("load");
-  try {
-    let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
-    const headerBytes = loaded;
-    const onBytes = (tensorBytes: number): void => {
-      loaded = headerBytes + tensorBytes;
-      // Kernels compile beside the weights; what is left of it comes after them.
-      report(loaded < bytes.size ? "weights" : "compile", loaded);
-    };
-    onBytes(0);
-    let matrices: readonly MatrixReport[] = [];
-    const engine = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
-      const use = { cache, hiddenBytes, signal, onBytes, tracer, kernelTimes };
-      const runtime = await createRuntime(gpu, bytes, file, config, use);
-      report("compile", bytes.size);
-      matrices = runtime.weights.reports;
-      return new LocalEngine(runtime, tokenizer);
-    });
-    await gpu.idle();
-    signal?.throwIfAborted();
-    tracer?.leave();
-    onProgress?.({ stage: "ready", loadedBytes: bytes.size, totalBytes: bytes.size, matrices });
-    return engine;
-  } catch (error) {
-    gpu.destroy();
-    throw error;
-  }
+  const open: OpenParts = async (kind, use) => {
+    const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
+    gpu.buffers.observer = tracer;
+    tracer?.enter("load");
+    try {
+      use.onBytes?.(0);
+      const parts = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
+        const runtimeOptions = { ...use, cache: kind, hiddenBytes, tracer, kernelTimes };
+        const runtime = await createRuntime(gpu, bytes, file, config, runtimeOptions);
+        use.onCompiled?.();
+        return createParts(runtime, tokenizer);
+      });
+      await selfTest(parts.runtime);
+      use.signal?.throwIfAborted();
+      tracer?.leave();
+      return parts;
+    } catch (error) {
+      gpu.destroy();
+      throw error;
+    }
+  };
+  let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
+  const headerBytes = loaded;
+  const onBytes = (tensorBytes: number): void => {
+    loaded = headerBytes + tensorBytes;
+    // Kernels compile beside the weights; what is left of it comes after them.
+    report(loaded < bytes.size ? "weights" : "compile", loaded);
+  };
+  const onCompiled = (): void => report("compile", bytes.size);
+  const parts = await open(cache, { signal, onBytes, onCompiled });
+  const { reports: matrices } = parts.runtime.weights;
+  onProgress?.({ stage: "ready", loadedBytes: bytes.size, totalBytes: bytes.size, matrices });
+  return new LocalEngine(parts, open);
 }

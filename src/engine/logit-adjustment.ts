@@ -50,14 +50,16 @@ export class LogitAdjustment {
     return new LogitAdjustment(gpu, vocabSize, countToken, buffers);
   }
 
-  /** An answer begins: its biases, and no tokens yet. */
-  begin({ logitBias }: ResolvedSampling): void {
+  /** An answer begins, or goes on after `answer`: its biases, and how often it has each token. */
+  begin({ logitBias }: ResolvedSampling, answer: readonly number[]): void {
     const { bias, counts } = this.buffers;
     const words = new Float32Array(bias.size / 4);
     for (const [id, value] of logitBias) words[id] = value;
     const { queue } = this.#gpu.device;
     queue.writeBuffer(bias, 0, words);
-    queue.writeBuffer(counts, 0, new Uint32Array(words.length));
+    const counted = new Uint32Array(words.length);
+    for (const id of answer) counted[id] = (counted[id] as number) + 1;
+    queue.writeBuffer(counts, 0, counted);
   }
 
   /** Count the token that a step has chosen, where a penalty asks for it. */

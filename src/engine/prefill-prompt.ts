@@ -2,7 +2,7 @@ import type { ResolvedSampling } from "../sampling/options.ts";
 import type { Reuse } from "./conversation.ts";
 import type { Decoder } from "./decoder.ts";
 import { prefill, type PrefillEnd, type PrefillOptions } from "./prefill.ts";
-import type { Runtime } from "./runtime.ts";
+import { type Runtime, writeState } from "./runtime.ts";
 import type { PrefillProgress } from "./types.ts";
 
 /** Which of the tokens a pass reads: so many from index `first` on. */
@@ -67,4 +67,25 @@ export async function prefillPrompt(
   };
   const options = { signal, promptTokens: tokenIds.length, evict: true, onProgress: onPrefill };
   return { passes: await prefillPasses(runtime, tokenIds.slice(cachedTokens), choose, options) };
+}
+
+/**
+ * Read what there is of an answer behind its prompt, as decode had appended it, and choose its next token:
+ * the one that would have come.
+ */
+export async function readAnswer(
+  runtime: Runtime,
+  decoder: Decoder,
+  answer: readonly number[],
+  promptTokens: number,
+  { sampling, signal }: PromptOptions,
+): Promise<void> {
+  const choose = async ({ recorder, hidden, submit }: PrefillEnd, pass: Pass): Promise<void> => {
+    if (!pass.isLast) return;
+    writeState(runtime, promptTokens + answer.length, answer.length);
+    decoder.recordNext(recorder, hidden, pass.tokens - 1, sampling);
+    await submit();
+  };
+  const options = { signal, promptTokens, evict: false };
+  await prefillPasses(runtime, Uint32Array.from(answer), choose, options);
 }

@@ -47,7 +47,7 @@ export interface RuntimeOptions {
   /** Most bytes for the hidden states of a prompt; by default what the device can bind. */
   readonly hiddenBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly onBytes: (bytes: number) => void;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly tracer?: Tracer | undefined;
   readonly kernelTimes?: boolean | undefined;
 }
@@ -81,7 +81,7 @@ export async function createRuntime(
   };
   const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
   const [weights, linear, embed, attention, sampler, cache] = await allOrNone(signal, (stop) => [
-    loadWeights(gpu, source, file, config, { signal: stop, onBytes }),
+    loadWeights(gpu, source, file, config, { signal: stop, ...(onBytes ? { onBytes } : {}) }),
     createLinear(gpu, layouts.linear),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
@@ -171,9 +171,10 @@ export function createRecorder({ gpu }: Runtime, capacity: number, label: string
   return new Recorder(gpu.device, gpu.buffers, capacity, label);
 }
 
-/** Position of the first token of the next forward; nothing is sampled yet. */
-export function writeState({ gpu, state }: Runtime, position: number): void {
+/** Position of the first token of the next forward, and of the answer's token that is sampled next. */
+export function writeState({ gpu, state }: Runtime, position: number, step: number = 0): void {
   const words = new Uint32Array(STATE_WORDS.total);
   words[STATE_WORDS.position] = position;
+  words[STATE_WORDS.step] = step;
   gpu.device.queue.writeBuffer(state, 0, words);
 }

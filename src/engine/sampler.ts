@@ -38,10 +38,11 @@ export interface Sampler {
   /** Log-probabilities by step, from the first `begin` on that asks for them. */
   readonly logprobs: GPUBuffer | undefined;
   /**
-   * An answer with these options begins: compile and allocate what they need, once, and forget the
-   * tokens of the answer before. Greedy sampling that changes no logits is ready from the start.
+   * An answer with these options begins, or goes on after the tokens `answer`: compile and allocate
+   * what they need, once, and forget the tokens of the answer before. Greedy sampling that changes no
+   * logits is ready from the start.
    */
-  begin(options: ResolvedSampling): Promise<void>;
+  begin(options: ResolvedSampling, answer?: readonly number[]): Promise<void>;
   /** Record choosing the next token from the logits, the end of the step, and what is told of it. */
   record(list: DispatchList, step: SamplerStep): void;
   destroy(): void;
@@ -130,13 +131,13 @@ class GpuSampler implements Sampler {
     return this.#logprobs.value?.ring;
   }
 
-  async begin(options: ResolvedSampling): Promise<void> {
+  async begin(options: ResolvedSampling, answer: readonly number[] = []): Promise<void> {
     // One after the other: a failed allocation frees what was made since it began.
     if (!isPlainGreedy(options)) await this.#sampled.get();
     if (options.logprobs !== undefined) await this.#logprobs.get();
     if (!adjustsLogits(options)) return;
     await this.#adjustedPartial.get();
-    (await this.#adjustment.get()).begin(options);
+    (await this.#adjustment.get()).begin(options, answer);
   }
 
   record(list: DispatchList, step: SamplerStep): void {

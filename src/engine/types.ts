@@ -178,6 +178,37 @@ export interface ChatEngine {
   destroy(): Promise<void>;
 }
 
+/** How a prompt is read. */
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+  /** Called as the prompt is read, after each chunk of a layer. */
+  readonly onPrefill?: (progress: PrefillProgress) => void;
+}
+
+/** What reading came to. */
+export interface ReadResult {
+  readonly promptTokenIds: readonly number[];
+  readonly promptTokens: number;
+  /** Prompt tokens that the cache had seen already. */
+  readonly cachedTokens: number;
+}
+
+/** What is kept with a saved session. */
+export interface SaveOptions {
+  /** Any text of the app's own, such as the conversation's messages; `restore` gives it back. */
+  readonly note?: string;
+  /** The tokens that are to be saved, prompts and answers: refused if the cache holds others. */
+  readonly tokenIds?: readonly number[];
+}
+
+/** What a saved session held. */
+export interface RestoredSession {
+  /** Tokens that the cache has seen now. */
+  readonly tokens: number;
+  /** What `save` was given; empty where it was given nothing. */
+  readonly note: string;
+}
+
 /** How a text is scored. */
 export interface ScoreOptions {
   /** Tokens that are only read; log-probabilities start with the token at this index (>= 1). */
@@ -307,6 +338,27 @@ export interface Engine extends ChatEngine {
    * the default here); GpuOutOfMemoryError. The cache is as it was before when this throws.
    */
   setCache(options: CacheOptions): Promise<void>;
+  /**
+   * Read a prompt without answering it: the next call whose prompt begins with it starts from there. A
+   * conversation is read without what would make the model answer.
+   * @throws as `generate` does; the cache is as it was before when this throws.
+   */
+  read(prompt: Prompt, options?: ReadOptions): Promise<ReadResult>;
+  /**
+   * Write down what the cache holds, as it is: keys and values (compressed ones stay so), positions and
+   * tokens. Changes nothing. It holds the conversation, so it is as private as that.
+   * @throws InvalidOptionError where nothing was read yet, or other tokens than the given ones;
+   * GpuOutOfMemoryError, DeviceLostError.
+   */
+  save(options?: SaveOptions): Promise<Blob>;
+  /**
+   * Hold what was saved, in the place of what the cache holds now. A prompt that begins with the saved
+   * tokens goes on from there, with the same answers as if it had never been saved.
+   * @throws SessionFormatError where the file is damaged, of another version, of another model, or of
+   * another cache policy, budget or dtype than this engine's: all is as it was before then.
+   * GpuOutOfMemoryError, DeviceLostError: the cache is empty then.
+   */
+  restore(saved: Blob): Promise<RestoredSession>;
   /** What is allocated on the GPU now, and was at most. */
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */

@@ -4,6 +4,7 @@ import type { PlanarLayout } from "../formats/planar.ts";
 import { groupedBytes, groupRows, ROW_GROUP } from "../formats/row-groups.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
+import { Fingerprint } from "./fingerprint.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
 import { Quantizer } from "./quantizer.ts";
 import type { RowRun } from "./row-runs.ts";
@@ -27,6 +28,8 @@ export interface MatrixReport {
 
 /** Makes weight buffers and fills them from a source. */
 export class MatrixUploader {
+  /** Of all that was uploaded so far, in order. */
+  readonly fingerprint: Fingerprint = new Fingerprint();
   readonly #gpu: GpuContext;
   readonly #source: ByteSource;
   readonly #options: WeightLoadOptions;
@@ -51,7 +54,9 @@ export class MatrixUploader {
   /** A vector of f32. */
   vector(label: string, values: ArrayLike<number>): GPUBuffer {
     const buffer = this.#buffer(label, values.length * 4);
-    this.#gpu.device.queue.writeBuffer(buffer, 0, Float32Array.from(values));
+    const data = Float32Array.from(values);
+    this.fingerprint.add(new Uint32Array(data.buffer));
+    this.#gpu.device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   }
 
@@ -111,6 +116,7 @@ export class MatrixUploader {
     const rows = runs.reduce((sum, run) => sum + run.rows, 0);
     const slices = this.#allocate(label, layout, rows, cols, firstRow);
     const onBytes = (bytes: number): void => this.count(bytes);
+    this.fingerprint.addText(JSON.stringify(layout));
     let base = firstRow;
     for (const run of runs) {
       if (run.tensors.every(({ quantize }) => quantize !== undefined)) {
@@ -120,6 +126,7 @@ export class MatrixUploader {
       }
       for await (const chunk of run.chunks(this.#source, { ...this.#options, onBytes })) {
         this.#options.signal?.throwIfAborted();
+        this.fingerprint.add(chunk.quants);
         this.#write(slices, { ...chunk, rowStart: base + chunk.rowStart }, layout, cols);
         this.#inFlight += chunk.quants.byteLength + chunk.scales.byteLength;
         if (this.#inFlight > BYTES_IN_FLIGHT) {

@@ -27,6 +27,8 @@ export interface ModelWeights {
   /** The embedding itself where the file ties them. */
   readonly lmHead: Matrix; // [vocabSize][hiddenSize]
   readonly reports: readonly MatrixReport[];
+  /** Tells these weights from others of the same shape. */
+  readonly fingerprint: string;
 }
 
 export interface WeightLoadOptions {
@@ -94,7 +96,8 @@ export async function loadWeights(
     ? await matrix("output.weight", vocabSize, hiddenSize)
     : embedding;
   upload.destroy();
-  return { embedding, layers, outputNorm, lmHead, reports: upload.reports };
+  const { reports, fingerprint } = upload;
+  return { embedding, layers, outputNorm, lmHead, reports, fingerprint: fingerprint.hex };
 }
 
 /** Name of the tensor that becomes part of the RoPE table. */

@@ -8,8 +8,14 @@ export interface FaultyGpu {
   limitBytes(limit: number): void;
   /** Bytes of buffers on the device now. */
   liveBytes(): number;
-  /** The device is gone, as after a crash of the driver. */
+  /** The device is gone, as after a crash of the driver; another one can be had. */
   lose(): void;
+  /** Writes NaN all over the buffer of this label, as a damaged memory might. */
+  poison(label: string): void;
+  /** Devices that were opened. */
+  devices(): number;
+  /** From now on no adapter is found. */
+  removeAdapter(): void;
 }
 
 /**
@@ -19,6 +25,11 @@ export interface FaultyGpu {
  */
 export function faultyGpu(): FaultyGpu {
   let limit = Infinity;
+  let devices = 0;
+  let poison = (label: string): void => {
+    throw new Error(`there is no buffer "${label}"`);
+  };
+  let isThere = true;
   const live = new Map<GPUBuffer, number>();
   const liveBytes = (): number => [...live.values()].reduce((sum, size) => sum + size, 0);
   let lose = (): void => {
@@ -26,6 +37,12 @@ export function faultyGpu(): FaultyGpu {
   };
 
   function wrap(device: GPUDevice): GPUDevice {
+    devices++;
+    poison = (label) => {
+      const buffer = [...live.keys()].find((each) => each.label === label);
+      if (buffer === undefined) throw new Error(`there is no buffer "${label}"`);
+      device.queue.writeBuffer(buffer, 0, new Float32Array(buffer.size / 4).fill(Number.NaN));
+    };
     const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
       void device.lost.then(resolve);
       lose = () => {
@@ -77,7 +94,7 @@ export function faultyGpu(): FaultyGpu {
 
   const gpu = {
     async requestAdapter(options?: GPURequestAdapterOptions) {
-      const adapter = await realGpu.requestAdapter(options);
+      const adapter = isThere ? await realGpu.requestAdapter(options) : null;
       if (adapter === null) return null;
       const { features, limits, info } = adapter;
       const requestDevice = async (spec?: GPUDeviceDescriptor): Promise<GPUDevice> =>
@@ -90,5 +107,8 @@ export function faultyGpu(): FaultyGpu {
     limitBytes: (bytes) => (limit = bytes),
     liveBytes,
     lose: () => lose(),
+    poison: (label) => poison(label),
+    devices: () => devices,
+    removeAdapter: () => void (isThere = false),
   };
 }

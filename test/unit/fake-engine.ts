@@ -93,6 +93,18 @@ export class FakeEngine implements Engine {
     this.#called("setCache", ...args);
   }
 
+  async read(...args: Parameters<Engine["read"]>): ReturnType<Engine["read"]> {
+    return this.#called("read", ...args) as unknown as Awaited<ReturnType<Engine["read"]>>;
+  }
+
+  async save(...args: Parameters<Engine["save"]>): Promise<Blob> {
+    return this.#called("save", ...args) as unknown as Blob;
+  }
+
+  async restore(...args: Parameters<Engine["restore"]>): ReturnType<Engine["restore"]> {
+    return this.#called("restore", ...args) as unknown as Awaited<ReturnType<Engine["restore"]>>;
+  }
+
   async keptPositions(): Promise<number[][][]> {
     return this.#called("keptPositions") as unknown as number[][][];
   }

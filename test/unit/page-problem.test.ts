@@ -12,6 +12,7 @@ import {
   GpuOutOfMemoryError,
   InvalidOptionError,
   ModelFormatError,
+  SessionFormatError,
   ShaderError,
   SourceError,
   UnsupportedDeviceError,
@@ -33,6 +34,7 @@ const ERRORS = [
   new SourceError("models/a.gguf", "answered 404"),
   new ChatTemplateError("the template loops"),
   new WorkerError("the model's worker was ended"),
+  new SessionFormatError("its version", "1", "2"),
   new TypeError("x is undefined"),
   "a string",
 ];

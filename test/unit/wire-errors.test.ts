@@ -16,6 +16,7 @@ const OWN = [
   new errors.ContextLengthError(9000, 8192, "the prompt"),
   new errors.SourceError("models/a.gguf", "answered 404"),
   new errors.ChatTemplateError("the template loops"),
+  new errors.SessionFormatError("its version", "1", "2"),
   new errors.WorkerError("the worker was ended"),
   new errors.RemoteError("the server answered 500", 500, "what came before"),
 ];

@@ -6,7 +6,6 @@ import {
   DeviceLostError,
   type Engine,
   InvalidOptionError,
-  type loadEngine,
   type LoadProgress,
   SourceError,
   WorkerError,
@@ -17,38 +16,8 @@ import {
   PROMISE_METHODS,
   type PromiseMethod,
 } from "../../src/api/worker-protocol.ts";
+import { ChannelWorker, type Load } from "./channel-worker.ts";
 import { FakeEngine } from "./fake-engine.ts";
-
-type Load = (...args: Parameters<typeof loadEngine>) => Promise<Engine> | Engine;
-
-/** A worker on this thread: everything still goes through message channels. */
-class ChannelWorker {
-  readonly #channel = new MessageChannel();
-  readonly #errorListeners: ((event: Event) => void)[] = [];
-  terminated = false;
-
-  constructor(load: Load) {
-    serveEngine(this.#channel.port2 as unknown as WorkerScope, async (...args) => load(...args));
-    this.#channel.port2.start();
-  }
-
-  postMessage(message: unknown, transfer: Transferable[]): void {
-    this.#channel.port1.postMessage(message, transfer);
-  }
-
-  addEventListener(type: string, listener: (event: Event) => void): void {
-    if (type === "error") this.#errorListeners.push(listener);
-  }
-
-  terminate(): void {
-    this.terminated = true;
-    this.#channel.port1.close();
-  }
-
-  crash(message: string): void {
-    for (const listener of this.#errorListeners) listener({ message } as ErrorEvent);
-  }
-}
 
 async function open(): Promise<{ fake: FakeEngine; worker: ChannelWorker; engine: Engine }> {
   const fake = new FakeEngine();
@@ -68,6 +37,9 @@ const VALUES: Partial<Record<PromiseMethod, unknown>> = {
   previewPrompt: { called: "previewPrompt" },
   keptPositions: { called: "keptPositions" },
   trace: { called: "trace" },
+  read: { called: "read" },
+  save: { called: "save" },
+  restore: { called: "restore" },
 };
 
 /** What a promise rejects with. */

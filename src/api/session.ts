@@ -1,0 +1,176 @@
+import { GenerationStream } from "../engine/generation.ts";
+import type {
+  Engine,
+  GenerateOptions,
+  GenerateResult,
+  Generation,
+  Piece,
+  ReadOptions,
+  ReadResult,
+  SaveOptions,
+} from "../engine/types.ts";
+import { DeviceLostError, InvalidOptionError, SessionFormatError } from "../errors.ts";
+import type { ChatMessage } from "../text/chat-template.ts";
+
+/** What is added to a conversation: a user's message as a text, or messages. */
+export type Addition = string | readonly ChatMessage[];
+
+/**
+ * A conversation that remembers: its messages, and its compressed cache. An engine holds the cache of
+ * one session at a time; when another one is used, the first one's moves to a Blob and back.
+ */
+export interface Session {
+  /** The conversation so far: what was added, and the answers. */
+  readonly messages: readonly ChatMessage[];
+  /** Read messages without answering them, such as a document to be asked about. @throws as `engine.read` */
+  append(added: Addition, options?: ReadOptions): Promise<ReadResult>;
+  /** Answer a message; both become part of the conversation when the answer is complete. @throws as `engine.generate` */
+  generate(added: Addition, options?: GenerateOptions): Generation;
+  /** Another session that goes on from here, without reading anything again. */
+  clone(): Promise<Session>;
+  /** The session as a file, for `restoreSession`. It holds the whole conversation. @throws as `engine.save` */
+  save(): Promise<Blob>;
+}
+
+/** Which session's cache an engine holds. */
+const holders = new WeakMap<Engine, CacheSession>();
+
+/**
+ * Begin a conversation on any engine, in a worker or not. Use the engine through its sessions alone: what
+ * is asked of it directly takes the place of the session's cache, which is then read again.
+ */
+export function createSession(engine: Engine): Session {
+  return new CacheSession(engine, [], undefined);
+}
+
+/**
+ * Open a saved session: nothing is read again.
+ * @throws SessionFormatError where it is damaged, or of another model or cache than the engine's.
+ */
+export async function restoreSession(engine: Engine, saved: Blob): Promise<Session> {
+  await holders.get(engine)?.letGo();
+  holders.delete(engine);
+  const { note } = await engine.restore(saved);
+  const session = new CacheSession(engine, readMessages(note), saved);
+  holders.set(engine, session);
+  return session;
+}
+
+class CacheSession implements Session {
+  readonly #engine: Engine;
+  #messages: readonly ChatMessage[];
+  /** The session as it was last saved; undefined where it has changed since, or nothing was read. */
+  #saved: Blob | undefined;
+  /** Tokens of the last prompt and its answer: what the engine holds of it. */
+  #tokenIds: readonly number[] = [];
+
+  constructor(engine: Engine, messages: readonly ChatMessage[], saved: Blob | undefined) {
+    this.#engine = engine;
+    this.#messages = messages;
+    this.#saved = saved;
+  }
+
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  async append(added: Addition, options: ReadOptions = {}): Promise<ReadResult> {
+    const messages = [...this.#messages, ...messagesOf(added)];
+    await this.#hold();
+    const result = await this.#engine.read(messages, options);
+    this.#changed(messages, result.promptTokenIds);
+    return result;
+  }
+
+  generate(added: Addition, options: GenerateOptions = {}): Generation {
+    return new GenerationStream(this.#generate(added, options));
+  }
+
+  async clone(): Promise<Session> {
+    const saved = this.#messages.length > 0 ? await this.save() : undefined;
+    return new CacheSession(this.#engine, this.#messages, saved);
+  }
+
+  async save(): Promise<Blob> {
+    await this.letGo();
+    if (this.#saved !== undefined) return this.#saved;
+    // What the engine held of it was lost.
+    await this.append([]);
+    return (this.#saved = await this.#engine.save(this.#toSave));
+  }
+
+  /** Another session's cache is to come: keep this one's, if the engine holds it still. */
+  async letGo(): Promise<void> {
+    if (this.#saved !== undefined || holders.get(this.#engine) !== this) return;
+    try {
+      this.#saved = await this.#engine.save(this.#toSave);
+    } catch (error) {
+      const isLost = error instanceof InvalidOptionError || error instanceof DeviceLostError;
+      if (!isLost) throw error;
+    }
+  }
+
+  async #restore(saved: Blob): Promise<void> {
+    try {
+      await this.#engine.restore(saved);
+    } catch (error) {
+      if (!(error instanceof SessionFormatError)) throw error;
+      this.#saved = undefined; // the engine has another cache by now: it reads the messages again
+    }
+  }
+
+  get #toSave(): SaveOptions {
+    return { note: JSON.stringify(this.#messages), tokenIds: this.#tokenIds };
+  }
+
+  async *#generate(
+    added: Addition,
+    options: GenerateOptions,
+  ): AsyncGenerator<Piece, GenerateResult> {
+    const messages = [...this.#messages, ...messagesOf(added)];
+    await this.#hold();
+    const generation = this.#engine.generate(messages, options);
+    yield* generation;
+    const result = await generation.result;
+    const answer: ChatMessage = { role: "assistant", content: result.text };
+    this.#changed([...messages, answer], [...result.promptTokenIds, ...result.tokenIds]);
+    return result;
+  }
+
+  #changed(messages: readonly ChatMessage[], tokenIds: readonly number[]): void {
+    this.#messages = messages;
+    this.#tokenIds = tokenIds;
+    this.#saved = undefined;
+  }
+
+  /** Let the engine hold this session's cache. */
+  async #hold(): Promise<void> {
+    const holder = holders.get(this.#engine);
+    if (holder === this) return;
+    await holder?.letGo();
+    holders.delete(this.#engine);
+    if (this.#saved !== undefined) await this.#restore(this.#saved);
+    holders.set(this.#engine, this);
+  }
+}
+
+function messagesOf(added: Addition): readonly ChatMessage[] {
+  return typeof added === "string" ? [{ role: "user", content: added }] : added;
+}
+
+function readMessages(note: string): ChatMessage[] {
+  const wrong = (): SessionFormatError =>
+    new SessionFormatError("its messages", "a list of roles and texts", note.slice(0, 80));
+  let list: unknown;
+  try {
+    list = JSON.parse(note);
+  } catch {
+    throw wrong();
+  }
+  if (!Array.isArray(list)) throw wrong();
+  return (list as unknown[]).map((message) => {
+    const { role, content } = (message ?? {}) as Partial<ChatMessage>;
+    if (typeof role !== "string" || typeof content !== "string") throw wrong();
+    return { role, content };
+  });
+}

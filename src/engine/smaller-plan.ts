@@ -1,0 +1,76 @@
+import type { CacheOptions } from "../cache/options.ts";
+import { GpuOutOfMemoryError, InvalidOptionError, type SmallerPlan } from "../errors.ts";
+import type { GpuContext } from "../gpu/device.ts";
+import { type MemoryPlan, planMemory } from "../profile/plan.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Shares of the prompt that a smaller cache is tried with. */
+const SHARES = [1 / 4, 1 / 16];
+
+/** Shorter prompts than this are no help. */
+const MIN_PROMPT_TOKENS = 64;
+
+/** Beside what a plan counts: read-backs, alignment. */
+const MARGIN = 1.05;
+
+/**
+ * The error of a prompt that did not fit, with a plan that would: its bytes could be had a moment ago. A
+ * larger cache is tried before a smaller one, and a shorter prompt last.
+ */
+export async function withSmallerPlan(
+  runtime: Runtime,
+  error: GpuOutOfMemoryError,
+  promptTokens: number,
+): Promise<GpuOutOfMemoryError> {
+  const { label, bytes, allocatedBytes } = error;
+  for (let tokens = promptTokens; tokens >= MIN_PROMPT_TOKENS; tokens = Math.floor(tokens / 2)) {
+    for (const share of SHARES) {
+      const smaller = await planIfItFits(runtime, tokens, Math.ceil(tokens * share));
+      if (smaller === undefined) continue;
+      return new GpuOutOfMemoryError(label, bytes, allocatedBytes, { cause: error }, smaller);
+    }
+  }
+  return error;
+}
+
+async function planIfItFits(
+  { gpu, config, cache: { options, shape } }: Runtime,
+  promptTokens: number,
+  budget: number,
+): Promise<SmallerPlan | undefined> {
+  const { name } = options.policy;
+  const policy = name === "full" ? "pyramidkv" : (name as SmallerPlan["cache"]["policy"]);
+  const cache: CacheOptions = { policy, budget, kvDtype: shape.dtype };
+  const model = { ...config, tiesEmbedding: true, qkvBias: false }; // of the weights, which are there
+  let plan: MemoryPlan;
+  try {
+    plan = planMemory({ model, weights: 0, tokens: promptTokens, cache });
+  } catch (error) {
+    if (error instanceof InvalidOptionError) return undefined; // the budget holds no window
+    throw error;
+  }
+  const bytes = plan.peak - plan.decode.activations - plan.decode.uniforms;
+  if (!(await canAllocate(gpu, Math.ceil(MARGIN * bytes)))) return undefined;
+  return { promptTokens, cache: { policy, budget }, bytes };
+}
+
+/** Whether so many bytes can be had now: they are allocated and freed again. */
+async function canAllocate(gpu: GpuContext, bytes: number): Promise<boolean> {
+  const { buffers, limits } = gpu;
+  try {
+    const made = await gpu.allocating("a trial", bytes, () => {
+      const trial: GPUBuffer[] = [];
+      for (let left = bytes; left > 0; left -= limits.maxBufferSize) {
+        const size = Math.min(left, limits.maxBufferSize);
+        const usage = GPUBufferUsage.COPY_DST;
+        trial.push(buffers.create({ label: "a trial", purpose: "staging", bytes: size, usage }));
+      }
+      return trial;
+    });
+    for (const buffer of made) buffers.destroy(buffer);
+    return true;
+  } catch (error) {
+    if (error instanceof GpuOutOfMemoryError) return false;
+    throw error;
+  }
+}
