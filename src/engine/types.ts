@@ -263,7 +263,10 @@ export interface LayerMemory {
   readonly keptMass: readonly number[];
 }
 
-/** GPU bytes by purpose: a view of the one ledger (design section 6 says what counts as kv). */
+/**
+ * GPU bytes by purpose: a view of the one ledger (design section 6 says what counts as kv). Peaks are those since
+ * the model was loaded and tested, or since `setCache`.
+ */
 export interface MemoryReport {
   readonly weights: number;
   readonly kv: {
