@@ -177,11 +177,13 @@ async function* answer(
   const { tokenIds, logprobs, detokenizer, stops } = started;
   const known = tokenIds.length; // on the device that was lost
   await sampler.begin(sampling);
-  decoder.begin([...promptTokenIds, ...tokenIds], tokenizer.eosTokenIds);
+  decoder.begin(promptTokenIds, tokenizer.eosTokenIds);
   const { passes } = await prefillPrompt(runtime, decoder, reuse, options);
   await conversation.prompted(promptTokenIds);
   if (known > 0) {
+    // Only now: reading the prompt has chosen a first token once more, and noted it as seen.
     await sampler.begin(sampling, tokenIds);
+    decoder.begin([...promptTokenIds, ...tokenIds], tokenizer.eosTokenIds);
     await readAnswer(runtime, decoder, tokenIds, promptTokenIds.length, options);
   }
   started.prefilledAt ??= performance.now();

@@ -76,7 +76,12 @@ export class TapedCache extends CompressedCache {
     this.#segments.push(segment);
     let taken = 0;
     return {
-      ...rows,
+      stats,
+      staged: (layer) => rows.staged(layer),
+      keptRows: (layer) => rows.keptRows(layer),
+      track: (layer) => rows.track(layer),
+      end: () => rows.end(),
+      cancel: () => rows.cancel(),
       takeLayer: (list, layer) => {
         taken = layer;
         return rows.takeLayer(list, layer);
