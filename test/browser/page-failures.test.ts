@@ -127,7 +127,26 @@ test("loading can be cancelled, and begun again", async () => {
   await watched.close();
 });
 
-test("a lost device keeps the conversation; loading again goes on", async () => {
+test("an answer goes on when the device is lost", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await loadTiny(page);
+  await ask(page, "Hello");
+  await turnIs(page, "writing");
+  await expect.poll(() => lastAnswer(page)).not.toBe("");
+  await crashGpu();
+  const before = await lastAnswer(page);
+  await expect
+    .poll(async () => (await lastAnswer(page)).length)
+    .toBeGreaterThan(before.length + 20);
+  expect((await lastAnswer(page)).startsWith(before)).toBe(true);
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
+  expect(await page.getByRole("alert").count()).toBe(0);
+  await watched.close();
+});
+
+test("a lost device with no other one keeps the conversation; loading again goes on", async () => {
   const watched = await openWatched(site);
   const { page } = watched;
   await loadTiny(page);
@@ -135,6 +154,9 @@ test("a lost device keeps the conversation; loading again goes on", async () => 
   await turnIs(page, "writing");
   await expect.poll(() => lastAnswer(page)).not.toBe("");
   const before = await lastAnswer(page);
+  await page.workers()[0]?.evaluate(() => {
+    GPU.prototype.requestAdapter = () => Promise.resolve(null);
+  });
   await crashGpu();
   const notice = page.getByRole("alert");
   await notice.getByRole("heading", { name: "The GPU was lost" }).waitFor();
