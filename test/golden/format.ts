@@ -8,7 +8,7 @@ export const GOLDEN_FORMAT = 1;
 /** First entry of every golden file: what made it, from which model. */
 export interface GoldenHeader {
   readonly format: number;
-  readonly kind: "score" | "greedy" | "tiny" | "kvpress" | "tokens";
+  readonly kind: "score" | "greedy" | "tiny" | "kvpress" | "passes" | "tokens";
   /** The script to rerun, as a path from the repository root. */
   readonly script: string;
   readonly versions: Readonly<Record<string, string>>;
@@ -146,6 +146,42 @@ export interface CompressionGolden {
   readonly cases: readonly CompressionCase[];
 }
 
+/** A prompt that was read in passes, each compressed before the next, and its continuation. */
+export interface PassesCase {
+  readonly name: string;
+  readonly policy: "pyramidkv" | "snapkv" | "ada-kv";
+  readonly options: {
+    /** Mean rows per layer and KV head, window included. */
+    readonly budget: number;
+    readonly windowSize: number;
+    readonly pool: "avg" | "max";
+    readonly poolSize: number;
+  };
+  readonly passTokens: number;
+  readonly passes: number;
+  /** As in `CompressionCase`, after the last pass. */
+  readonly budgets: readonly (readonly number[])[];
+  readonly kept: readonly (readonly string[])[];
+  /**
+   * [layer][KV head]: positions whose score was within 1.1 % of one that decides, in any pass, and its
+   * relative distance. Any other position must not change sides.
+   */
+  readonly near: readonly (readonly (readonly (readonly [
+    position: number,
+    distance: number,
+  ])[])[])[];
+  readonly logprobs: readonly number[];
+}
+
+export interface PassesGolden {
+  readonly header: GoldenHeader;
+  readonly context: number;
+  readonly tokenIds: readonly number[];
+  readonly source: string;
+  readonly text: string;
+  readonly cases: readonly PassesCase[];
+}
+
 /** Every committed golden by name. */
 export interface GoldenFiles {
   readonly "smollm2-score": ScoreGolden;
@@ -156,6 +192,7 @@ export interface GoldenFiles {
   readonly "kvpress-tiny": CompressionGolden;
   readonly "kvpress-512": CompressionGolden;
   readonly "kvpress-1024": CompressionGolden;
+  readonly passes: PassesGolden;
   readonly tokens: TokensGolden;
   readonly "tokens-tiny": TinyTokensGolden;
 }
