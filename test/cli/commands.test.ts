@@ -1,5 +1,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { bufferSource, type Engine, loadEngine } from "../../src/index.ts";
+import { pyramidBudgets } from "../../src/cache/budget.ts";
+import {
+  bufferSource,
+  type CacheReport,
+  type Engine,
+  loadEngine,
+  type MemoryReport,
+} from "../../src/index.ts";
 import { patchUint, tinyFile } from "../engine/tiny-models.ts";
 import { goldenPath } from "../golden/format.ts";
 import { gpu } from "../gpu.ts";
@@ -106,6 +113,76 @@ describe("score", () => {
     expect(result.logprobs).toHaveLength(expected.tokenIds.length - 5);
     const plain = await ziggurat("score", ...argv);
     expect(plain.stdout).toContain(`perplexity ${expected.perplexity.toFixed(3)}`);
+  });
+});
+
+describe("a compressed cache", () => {
+  interface Report {
+    readonly cache: CacheReport & { readonly layers: readonly { readonly kept: number[][] }[] };
+    readonly memory: MemoryReport;
+  }
+  const text = "The keeper of the weir wrote down the height of the water every morning. ".repeat(
+    8,
+  );
+  let file: string;
+  beforeAll(async () => {
+    file = await folder.write("keeper.txt", text);
+    return () => engine.setCache({});
+  });
+
+  /** Each head keeps as many positions as reported, ascending, and the window. */
+  function expectKept({ layers, tokens }: Report["cache"], window: number): void {
+    for (const { kept, heads } of layers) {
+      expect(kept.map((head) => head.length)).toEqual(heads.map(({ length }) => length));
+      for (const head of kept) {
+        expect(head).toEqual([...new Set(head)].toSorted((x, y) => x - y));
+        const last = Array.from({ length: window }, (_, i) => tokens - window + i);
+        expect(head.slice(-window)).toEqual(last);
+      }
+    }
+  }
+
+  test("score takes every option of it, compresses once, and lists what it kept", async () => {
+    const options = { budget: 24, windowSize: 4, beta: 5, pool: { kind: "max", size: 7 } } as const;
+    await engine.setCache({ policy: "pyramidkv", ...options });
+    const expected = await engine.score(text, { contextTokens: 100 });
+    const flags = "--policy pyramidkv --budget 24 --window 4 --beta 5 --pool max:7".split(" ");
+    const argv = ["--model", MODEL, "--text-file", file, "--context", "100", ...flags];
+    const { stdout, stderr } = await ziggurat("score", ...argv, "--json", "--kept");
+    expect(stderr).toBe("");
+    const { cache, memory, ...result } = JSON.parse(stdout) as Report & { logprobs: number[] };
+    expect(result.logprobs).toEqual(expected.logprobs);
+    expect(cache).toMatchObject(expected.cache);
+    expect(cache).toMatchObject({ policy: "pyramidkv", evicted: true, passes: 1, tokens: 100 });
+    const input = { numLayers: 4, tokens: 100, totalRows: 4 * 24, windowSize: 4 };
+    expect(cache.layers.map(({ budget }) => budget)).toEqual(pyramidBudgets(input, 5));
+    expectKept(cache, 4);
+    // What comes after the context is appended, however long it is.
+    const rest = expected.tokenIds.length - 1 - 100;
+    expect(rest).toBeGreaterThan(64);
+    const lengths = memory.kv.layers.map(({ length }) => length);
+    expect(lengths).toEqual(cache.layers.map(({ length }) => length + rest));
+    expect(memory.kv.saved).toBe(memory.kv.full - memory.kv.allocated);
+    const plain = await ziggurat("score", ...argv);
+    expect(plain.stdout).toMatch(/\ncache: pyramidkv keeps \d+ to \d+ of 100 tokens per layer, /);
+  });
+
+  test("generate takes budgets for each layer", async () => {
+    const layerBudgets = [60, 50, 30, 20];
+    await engine.setCache({ policy: "snapkv", layerBudgets });
+    const expected = await engine.generate(text, { maxTokens: 5 }).result;
+    const { stdout } = await ziggurat(
+      ...["generate", "--model", MODEL, "--prompt-file", file, "--raw", "--max-tokens", "5"],
+      ...["--policy", "snapkv", "--layer-budgets", layerBudgets.join(), "--json", "--kept"],
+    );
+    const { cache, memory } = JSON.parse(stdout) as Report;
+    expect(cache).toMatchObject(expected.cache);
+    expect(cache.layers.map(({ budget }) => budget)).toEqual(layerBudgets);
+    // The last of the five tokens has no row yet.
+    expect(cache.layers.map(({ length }) => length)).toEqual(layerBudgets.map((rows) => rows + 4));
+    expectKept(cache, 4);
+    const { allocated, full, saved } = expected.memory.kv;
+    expect(memory.kv).toMatchObject({ allocated, full, saved });
   });
 });
 
