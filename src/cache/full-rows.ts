@@ -1,7 +1,7 @@
 import type { LayerRegion } from "./kv-cache.ts";
-import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
+import { type KvShape, kvRowBytes } from "./layout.ts";
 import type { RowsGpu } from "./read-back.ts";
-import { writeTable } from "./table.ts";
+import { createTable, writeTable } from "./table.ts";
 
 /**
  * The rows of policy `full`: each layer has one region of keys and one of values,
@@ -16,12 +16,7 @@ export class FullRows {
   constructor(gpu: RowsGpu, shape: KvShape) {
     this.#gpu = gpu;
     this.#shape = shape;
-    this.table = gpu.buffers.create({
-      label: "cache table",
-      purpose: "kv",
-      bytes: tableBytes(shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
-    });
+    this.table = createTable(gpu, shape);
   }
 
   /** Rows that every head of every layer has room for. */

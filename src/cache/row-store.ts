@@ -1,7 +1,7 @@
 import type { GpuContext } from "../gpu/device.ts";
-import { type KvShape, kvRowBytes, tableBytes } from "./layout.ts";
+import { type KvShape, kvRowBytes } from "./layout.ts";
 import { asWords, readBack } from "./read-back.ts";
-import { type TableEntry, tableEntries, writeTable } from "./table.ts";
+import { createTable, type TableEntry, tableEntries, writeTable } from "./table.ts";
 
 /** A layer's rows on the GPU, all heads in the same buffers. */
 export interface RowBuffers {
@@ -35,12 +35,7 @@ export class RowStore {
   constructor(gpu: GpuContext, shape: KvShape) {
     this.#gpu = gpu;
     this.#shape = shape;
-    this.table = gpu.buffers.create({
-      label: "cache table",
-      purpose: "kv",
-      bytes: tableBytes(shape),
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
+    this.table = createTable(gpu, shape);
     this.#layers = Array<undefined>(shape.numLayers).fill(undefined);
     this.clear();
   }

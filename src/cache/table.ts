@@ -1,3 +1,6 @@
+import type { GpuContext } from "../gpu/device.ts";
+import { type KvShape, tableBytes } from "./layout.ts";
+
 /** One head's rows in its layer's buffers: (offset, length, capacity). */
 export type TableEntry = readonly [offset: number, length: number, capacity: number];
 
@@ -5,6 +8,16 @@ export type TableEntry = readonly [offset: number, length: number, capacity: num
 export const ENTRY_BYTES = 16;
 
 const ENTRY_WORDS = 4;
+
+/** The buffer of a cache table, one entry for each head of each layer. */
+export function createTable({ buffers }: Pick<GpuContext, "buffers">, shape: KvShape): GPUBuffer {
+  return buffers.create({
+    label: "cache table",
+    purpose: "kv",
+    bytes: tableBytes(shape),
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  });
+}
 
 /** Write all entries of a cache table, `[layer][head]`. */
 export function writeTable(

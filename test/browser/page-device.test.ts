@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   type BuiltSite,
@@ -148,26 +148,30 @@ test("a default model that isn't on the server is said, and a file can be opened
   await watched.close();
 });
 
+/** Answers a request to another origin, with its range, by a file that the site has. */
+async function answerFromSite(route: Route, path: string): Promise<void> {
+  const range = route.request().headers()["range"];
+  const from = new URL(`../${path}`, `${site.url}x/`);
+  const response = await fetch(from, range === undefined ? {} : { headers: { range } });
+  await route.fulfill({
+    status: response.status,
+    headers: {
+      "content-range": response.headers.get("content-range") ?? "",
+      "access-control-allow-origin": "*",
+      "access-control-expose-headers": "Content-Range",
+    },
+    body: Buffer.from(await response.arrayBuffer()),
+  });
+}
+
 test("a model loads from an address that the user gives, and nothing else is asked for there", async () => {
   const asked: string[] = [];
   const watched = await openWatched(site, {
     allowOrigin: "https://models.test",
     prepare: (page) =>
       page.context().route("https://models.test/**", async (route) => {
-        const request = route.request();
-        asked.push(request.url());
-        const range = request.headers()["range"] ?? "";
-        const headers = { range };
-        const response = await fetch(new URL(`../${TINY_MODEL}`, `${site.url}x/`), { headers });
-        await route.fulfill({
-          status: response.status,
-          headers: {
-            "content-range": response.headers.get("content-range") ?? "",
-            "access-control-allow-origin": "*",
-            "access-control-expose-headers": "Content-Range",
-          },
-          body: Buffer.from(await response.arrayBuffer()),
-        });
+        asked.push(route.request().url());
+        await answerFromSite(route, TINY_MODEL);
       }),
   });
   const { page } = watched;
@@ -193,21 +197,12 @@ test("a repository of a hub loads by its name; its files come from there alone",
     expectedLog: /404/,
     prepare: (page) =>
       page.context().route(`${hub}/**`, async (route) => {
-        const request = route.request();
-        const path = new URL(request.url()).pathname.replace("/tests/tiny/resolve/main/", "");
+        const path = new URL(route.request().url()).pathname.replace(
+          "/tests/tiny/resolve/main/",
+          "",
+        );
         asked.push(path);
-        const range = request.headers()["range"];
-        const from = new URL(`../hf-llama/${path}`, `${site.url}x/`);
-        const response = await fetch(from, range === undefined ? {} : { headers: { range } });
-        await route.fulfill({
-          status: response.status,
-          headers: {
-            "content-range": response.headers.get("content-range") ?? "",
-            "access-control-allow-origin": "*",
-            "access-control-expose-headers": "Content-Range",
-          },
-          body: Buffer.from(await response.arrayBuffer()),
-        });
+        await answerFromSite(route, `hf-llama/${path}`);
       }),
   });
   const { page } = watched;

@@ -128,12 +128,8 @@ test("loading can be cancelled, and begun again", async () => {
 });
 
 test("an answer goes on when the device is lost", async () => {
-  const watched = await openWatched(site);
+  const watched = await openWriting();
   const { page } = watched;
-  await loadTiny(page);
-  await ask(page, "Hello");
-  await turnIs(page, "writing");
-  await expect.poll(() => lastAnswer(page)).not.toBe("");
   await crashGpu();
   const before = await lastAnswer(page);
   await expect
@@ -147,12 +143,8 @@ test("an answer goes on when the device is lost", async () => {
 });
 
 test("a lost device with no other one keeps the conversation; loading again goes on", async () => {
-  const watched = await openWatched(site);
+  const watched = await openWriting();
   const { page } = watched;
-  await loadTiny(page);
-  await ask(page, "Hello");
-  await turnIs(page, "writing");
-  await expect.poll(() => lastAnswer(page)).not.toBe("");
   const before = await lastAnswer(page);
   await page.workers()[0]?.evaluate(() => {
     GPU.prototype.requestAdapter = () => Promise.resolve(null);
@@ -174,6 +166,16 @@ test("a lost device with no other one keeps the conversation; loading again goes
   expect(await page.locator(".turn").count()).toBe(1);
   await watched.close();
 });
+
+/** A page in the middle of an answer. */
+async function openWriting(): Promise<WatchedPage> {
+  const watched = await openWatched(site);
+  await loadTiny(watched.page);
+  await ask(watched.page, "Hello");
+  await turnIs(watched.page, "writing");
+  await expect.poll(() => lastAnswer(watched.page)).not.toBe("");
+  return watched;
+}
 
 /** Ends the browser's GPU process: every device is lost as it is when a driver resets. */
 async function crashGpu(): Promise<void> {

@@ -3,6 +3,20 @@ import type { Random } from "../random.ts";
 /** Damages bytes, in place or into new ones. */
 export type Mutation = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
 
+/** What the grammar of JSON and its numbers are sensitive to. */
+export const JSON_TOKENS: readonly string[] = [
+  "{",
+  "}",
+  "[",
+  "]",
+  ",",
+  ":",
+  '"',
+  "0",
+  "-1",
+  "9e99",
+];
+
 /** Where and with what to damage. */
 export interface MutationTargets {
   /** Nine of ten damages fall before this byte; by default anywhere. */

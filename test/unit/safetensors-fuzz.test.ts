@@ -5,7 +5,7 @@ import { readSafetensors, type SafetensorsFile } from "../../src/formats/safeten
 import { bufferSource } from "../../src/hub/sources.ts";
 import { seededRandom } from "../random.ts";
 import { buildSafetensors, type SafetensorsTensor } from "../reference/write_safetensors.ts";
-import { mutationsOf } from "./mutations.ts";
+import { JSON_TOKENS, mutationsOf } from "./mutations.ts";
 
 const MUTANTS = 12_000;
 const SEED = 20_262;
@@ -35,16 +35,7 @@ const dataStart = 8 + Number(new DataView(sample.buffer).getBigUint64(0, true));
 const mutations = mutationsOf(random, {
   end: dataStart,
   tokens: [
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ":",
-    '"',
-    "0",
-    "-1",
-    "9e99",
+    ...JSON_TOKENS,
     "null",
     '"F32"',
     '"F16"',

@@ -12,7 +12,7 @@ import {
 import type { SessionOwner } from "../../src/engine/session-header.ts";
 import { SessionFormatError } from "../../src/errors.ts";
 import { seededRandom } from "../random.ts";
-import { mutationsOf } from "./mutations.ts";
+import { JSON_TOKENS, mutationsOf } from "./mutations.ts";
 
 const MUTANTS = 2500;
 const SEED = 20_266;
@@ -209,22 +209,7 @@ function sealed(header: Uint8Array, rest: Uint8Array): Uint8Array<ArrayBuffer> {
 
 describe("under mutation", () => {
   const headerBytes = (): number => new DataView(file.buffer).getUint32(12, true);
-  const tokens = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ":",
-    '"',
-    "0",
-    "-1",
-    "9e99",
-    "1e-9",
-    "null",
-    "true",
-    "__proto__",
-  ];
+  const tokens = [...JSON_TOKENS, "1e-9", "null", "true", "__proto__"];
 
   /** Ends each mutant in a typed error, or a session that holds together; counts which. */
   async function fuzz(
