@@ -39,6 +39,12 @@ export function button(
   return element;
 }
 
+/** A row of a table, headed by its first cell. */
+export function tableRow(head: Child, ...cells: readonly Child[]): HTMLTableRowElement {
+  const data = cells.map((cell) => el("td", {}, cell));
+  return el("tr", {}, el("th", { scope: "row" }, head), ...data);
+}
+
 /** An icon of the sprite in the page, hidden from screen readers: words stand beside it. */
 export function icon(name: "warning" | "error"): SVGSVGElement {
   return svg(

@@ -1,6 +1,6 @@
 import { formatMiB, formatShare } from "../../src/elements.ts";
 import type { RunTrace, TraceBuffer } from "../../src/profile.ts";
-import { byId, el, setText, svg } from "../dom.ts";
+import { byId, setText, svg, tableRow } from "../dom.ts";
 
 /** Show the GPU of a run, and how near its buffers come to what it allows. */
 export function showAdapter({ adapter }: RunTrace, live: readonly TraceBuffer[]): void {
@@ -27,12 +27,6 @@ function limitRow(name: string, buffer: TraceBuffer | undefined, limit: number):
   const share = limit > 0 ? used / limit : 0;
   const bar = svg("svg", { class: "limit-bar", "aria-hidden": "true" });
   bar.append(svg("rect", { height: "100%", width: `${100 * share}%` }));
-  return el(
-    "tr",
-    {},
-    el("th", { scope: "row" }, name),
-    el("td", {}, `${formatMiB(used)} of ${formatMiB(limit)} (${formatShare(share)})`),
-    el("td", {}, bar),
-    el("td", {}, buffer?.label ?? "–"),
-  );
+  const figures = `${formatMiB(used)} of ${formatMiB(limit)} (${formatShare(share)})`;
+  return tableRow(name, figures, bar, buffer?.label ?? "–");
 }

@@ -1,6 +1,6 @@
 import { ZigRuns } from "../../src/elements.ts";
 import { layersAt, type RunTrace, timelineOf } from "../../src/profile.ts";
-import { byId, el } from "../dom.ts";
+import { byId, el, tableRow } from "../dom.ts";
 import { compareRuns } from "./compare-runs.ts";
 
 const MOST_RUNS = 4;
@@ -19,14 +19,7 @@ export function connectCompare(): { keep(run: RunTrace): void } {
         el("tr", {}, el("th", { scope: "col" }, "Figure"), ...heads),
       );
       byId("compare-rows", HTMLElement).replaceChildren(
-        ...compareRuns(runs).map(({ name, texts }) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, name),
-            ...texts.map((text) => el("td", {}, text)),
-          ),
-        ),
+        ...compareRuns(runs).map(({ name, texts }) => tableRow(name, ...texts)),
       );
       overlay.data = {
         runs: runs.map((each, at) => {

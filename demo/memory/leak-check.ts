@@ -1,5 +1,5 @@
 import { formatBytes, formatCount } from "../../src/elements.ts";
-import { byId, el, setHidden } from "../dom.ts";
+import { byId, setHidden, tableRow } from "../dom.ts";
 import type { Survivor } from "./count-gpu.ts";
 
 /** Buffers of one label that are there and should not be. */
@@ -44,14 +44,7 @@ export function showLeaks(leaks: readonly Leak[]): void {
   setHidden(byId("leak-report", HTMLElement), leaks.length === 0);
   byId("leak-rows", HTMLElement).replaceChildren(
     ...leaks.map(({ label, count, bytes, found }) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, label || "(no label)"),
-        el("td", {}, formatCount(count)),
-        el("td", {}, formatBytes(bytes)),
-        el("td", {}, found),
-      ),
+      tableRow(label || "(no label)", formatCount(count), formatBytes(bytes), found),
     ),
   );
 }

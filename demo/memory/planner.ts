@@ -9,7 +9,7 @@ import {
   shapeFromConfig,
   type WeightFormat,
 } from "../../src/profile.ts";
-import { byId, el, setText } from "../dom.ts";
+import { byId, el, setText, tableRow } from "../dom.ts";
 import type { MeasuredQuality } from "./quality.ts";
 import { connectQuality } from "./quality-view.ts";
 
@@ -85,10 +85,8 @@ export function connectPlanner(): Planner {
       byId("plan-rows", HTMLElement).replaceChildren(
         ...LENGTHS.map((length) => {
           const { kv, peak } = planMemory({ ...request, tokens: length });
-          const cells = [kv.final, kv.full, kv.full - kv.final, peak].map((bytes) =>
-            el("td", {}, formatMiB(bytes)),
-          );
-          return el("tr", {}, el("th", { scope: "row" }, formatCount(length)), ...cells);
+          const cells = [kv.final, kv.full, kv.full - kv.final, peak].map(formatMiB);
+          return tableRow(formatCount(length), ...cells);
         }),
       );
     } catch (error) {

@@ -22,7 +22,7 @@ import {
   timelineOf,
   type TraceBuffer,
 } from "../../src/profile.ts";
-import { byId, el, setText } from "../dom.ts";
+import { byId, el, setText, tableRow } from "../dom.ts";
 import { showAdapter } from "./adapter-view.ts";
 import { countedAt } from "./gpu-watch.ts";
 import { LedgerCursor } from "./ledger-cursor.ts";
@@ -202,15 +202,7 @@ function renderMemory(
       (name) => [CATEGORY_NAMES[name], bytes[name][i] ?? 0, peaks.bytes[name]] as const,
     ),
     ["Total", sum, peaks.total] as const,
-  ].map(([label, now, peak]) =>
-    el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, label),
-      el("td", {}, formatMiB(now)),
-      el("td", {}, formatMiB(peak)),
-    ),
-  );
+  ].map(([label, now, peak]) => tableRow(label, formatMiB(now), formatMiB(peak)));
   const rest: readonly (readonly [id: string, label: string, text: string])[] =
     counted === undefined
       ? [["unaccounted", "Unaccounted", "only known of a run on this page"]]
@@ -250,14 +242,12 @@ function renderBuffers(live: readonly TraceBuffer[], filter: string): void {
   listed = key;
   byId("buffer-rows", HTMLElement).replaceChildren(
     ...shown.map((buffer) =>
-      el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, buffer.label),
-        el("td", {}, buffer.purpose),
-        el("td", {}, formatBytes(buffer.bytes)),
-        el("td", {}, usageText(buffer.usage)),
-        el("td", {}, formatTime(buffer.at)),
+      tableRow(
+        buffer.label,
+        buffer.purpose,
+        formatBytes(buffer.bytes),
+        usageText(buffer.usage),
+        formatTime(buffer.at),
       ),
     ),
   );

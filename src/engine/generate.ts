@@ -13,6 +13,7 @@ import type { Reuse } from "./conversation.ts";
 import { cacheReport, cacheSample, memoryReport } from "./memory.ts";
 import type { EngineParts } from "./parts.ts";
 import { prefillPrompt, readAnswer } from "./prefill-prompt.ts";
+import { promptTokens } from "./prompt-tokens.ts";
 import { MAX_RECOVERIES, type Recovery } from "./recovery.ts";
 import { withSmallerPlan } from "./smaller-plan.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
@@ -28,42 +29,6 @@ import type {
 } from "./types.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
-
-/**
- * Token ids of a prompt: a raw text as it is, a conversation through the chat template, with what
- * makes the model answer unless `addGenerationPrompt` is false.
- * @throws InvalidOptionError for ids outside the vocabulary, ChatTemplateError
- */
-export function promptTokens(
-  tokenizer: Tokenizer,
-  prompt: Prompt,
-  addGenerationPrompt: boolean = true,
-): Uint32Array<ArrayBuffer> {
-  if (typeof prompt !== "string") {
-    if (isTokenIds(prompt)) return checkedTokenIds(prompt, tokenizer.vocabSize);
-    return Uint32Array.from(tokenizer.encodeChat(prompt, { addGenerationPrompt }));
-  }
-  const ids = tokenizer.encode(prompt);
-  const { addBos, bosTokenId } = tokenizer;
-  const start = addBos && bosTokenId !== undefined ? [bosTokenId] : [];
-  return Uint32Array.from([...start, ...ids]);
-}
-
-function isTokenIds(prompt: Exclude<Prompt, string>): prompt is readonly number[] {
-  return Array.isArray(prompt) && typeof prompt[0] === "number";
-}
-
-/** @throws InvalidOptionError for ids outside the vocabulary. */
-export function checkedTokenIds(
-  ids: readonly number[],
-  vocabSize: number,
-): Uint32Array<ArrayBuffer> {
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-  if (wrong !== undefined) {
-    throw new InvalidOptionError("token id", wrong, `from 0 to ${vocabSize - 1}`);
-  }
-  return Uint32Array.from(ids);
-}
 
 /**
  * Answer a prompt, piece by piece. What the cache has seen of the prompt is not read again; when

@@ -1,8 +1,9 @@
 import { ContextLengthError, GpuOutOfMemoryError, InvalidOptionError } from "../errors.ts";
 import { resolveSampling } from "../sampling/options.ts";
-import { promptTokens, undoOf } from "./generate.ts";
+import { undoOf } from "./generate.ts";
 import type { EngineParts } from "./parts.ts";
 import { prefillPrompt } from "./prefill-prompt.ts";
+import { promptTokens } from "./prompt-tokens.ts";
 import { withSmallerPlan } from "./smaller-plan.ts";
 import type { Prompt, ReadOptions, ReadResult } from "./types.ts";
 
