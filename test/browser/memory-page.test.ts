@@ -1,7 +1,7 @@
 import { writeFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { formatMiB } from "../../src/elements.ts";
 import {
@@ -68,12 +68,14 @@ test("an exported run shows the ledger's own bytes, layers and tokens, without a
 
   const twin = page.locator("#pyramid .twin tbody tr");
   const lengths = layersAt(trace, trace.end).layers.map(({ length }) => String(length));
-  const cells = await twin.evaluateAll((all) => all.map((row) => row.children[2]?.textContent));
-  expect(cells).toEqual(lengths);
-  const kept = await page
-    .locator("#heatmap .twin tbody tr")
-    .evaluateAll((all) => all.map((row) => Number(row.children[1]?.textContent)));
-  expect(kept).toEqual(trace.kept!.map((heads) => heads.flat().length));
+  // Drawn with the next frame, which may come after the status.
+  const column = (rows: Locator, at: number): Promise<(string | null | undefined)[]> =>
+    rows.evaluateAll((all, index) => all.map((row) => row.children[index]?.textContent), at);
+  await expect.poll(() => column(twin, 2)).toEqual(lengths);
+  const kept = page.locator("#heatmap .twin tbody tr");
+  await expect
+    .poll(() => column(kept, 1))
+    .toEqual(trace.kept!.map((heads) => String(heads.flat().length)));
   const counts = keepersOf(trace.kept!);
   const everyone = trace.kept!.flat().length;
   const byAll = counts.filter((count) => count === everyone).length;
