@@ -68,10 +68,10 @@ async function buildPackage(): Promise<void> {
 }
 
 /**
- * Build the `ziggurat` command for Node. It lies two folders under the package's top, as its sources
- * do: they look for what they unpack from there.
+ * Build the `ziggurat` command for Node as `ziggurat.js` in a folder, which is emptied. It has to lie two folders under
+ * the package's top, as its sources do: they look for what they unpack from there.
  */
-async function buildCommand(folder: string): Promise<void> {
+export async function buildCommand(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await build({
     configFile: false,

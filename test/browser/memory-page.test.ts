@@ -69,8 +69,8 @@ test("an exported run shows the ledger's own bytes, layers and tokens, without a
   const twin = page.locator("#pyramid .twin tbody tr");
   const lengths = layersAt(trace, trace.end).layers.map(({ length }) => String(length));
   // Drawn with the next frame, which may come after the status.
-  const column = (rows: Locator, at: number): Promise<(string | null | undefined)[]> =>
-    rows.evaluateAll((all, index) => all.map((row) => row.children[index]?.textContent), at);
+  const column = (table: Locator, at: number): Promise<(string | null | undefined)[]> =>
+    table.evaluateAll((all, index) => all.map((row) => row.children[index]?.textContent), at);
   await expect.poll(() => column(twin, 2)).toEqual(lengths);
   const kept = page.locator("#heatmap .twin tbody tr");
   await expect

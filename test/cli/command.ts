@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
-const ZIGGURAT = fileURLToPath(new URL("../../src/cli/ziggurat.mjs", import.meta.url));
+/** As it is run from a checkout, with no build before it. */
+const CHECKOUT = fileURLToPath(new URL("../../src/cli/ziggurat.mjs", import.meta.url));
 
 /** What a run of the command came to. */
 export interface Ended {
@@ -29,12 +30,16 @@ export interface Running {
 /** Lines that Dawn writes to stderr when it opens an adapter with generous limits; nothing can stop it. */
 const DAWN_NOTE = /^Warning: max\w+ artificially reduced from .*\n/gm;
 
-/** Starts `ziggurat ARGUMENT...` as a user does; variables that are undefined are taken out. */
+/** Variables of the environment; those that are undefined are taken out. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Starts `ziggurat ARGUMENT...` as a user does. */
 export function start(
   argv: readonly string[],
-  environment: Readonly<Record<string, string | undefined>> = {},
+  environment: Environment = {},
+  command: string = CHECKOUT,
 ): Running {
-  const child = spawn(process.execPath, [ZIGGURAT, ...argv], {
+  const child = spawn(process.execPath, [command, ...argv], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -57,11 +62,6 @@ export function start(
       );
     }),
   };
-}
-
-/** Runs `ziggurat ARGUMENT...` to its end. */
-export function ziggurat(...argv: string[]): Promise<Ended> {
-  return start(argv).ended;
 }
 
 /** A folder for a test's own files, removed after the file's tests. */

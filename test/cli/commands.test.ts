@@ -10,7 +10,8 @@ import {
 import { patchUint, tinyFile } from "../engine/tiny-models.ts";
 import { goldenPath } from "../golden/format.ts";
 import { gpu } from "../gpu.ts";
-import { temporaryFolder, ziggurat } from "./command.ts";
+import { ziggurat } from "./built-command.ts";
+import { temporaryFolder } from "./command.ts";
 
 const MODEL = goldenPath("tiny-flow.gguf");
 const PROMPT = "Once upon a time";

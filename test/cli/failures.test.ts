@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { patch, tinyFile } from "../engine/tiny-models.ts";
 import { goldenPath } from "../golden/format.ts";
-import { type Ended, start, temporaryFolder, ziggurat } from "./command.ts";
+import { startBuilt, ziggurat } from "./built-command.ts";
+import { type Ended, temporaryFolder } from "./command.ts";
 
 const MODEL = goldenPath("tiny-flow.gguf");
 
@@ -103,8 +104,8 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
 describe("signals", () => {
   test("Ctrl-C ends an answer in order", async () => {
     const argv = ["generate", "--model", MODEL, "--prompt", "Hi", "--raw"];
-    const run = start([...argv, "--max-tokens", "8000"]);
-    await expect.poll(run.stdout, { timeout: 60_000 }).not.toBe("");
+    const run = startBuilt([...argv, "--max-tokens", "8000"]);
+    await expect.poll(run.stdout, { timeout: 200_000 }).not.toBe("");
     run.signal("SIGINT");
     const { code, stderr } = await run.ended;
     expect({ code, stderr }).toEqual({ code: 1, stderr: "ziggurat: interrupted\n" });
@@ -112,8 +113,8 @@ describe("signals", () => {
 
   test("a reader that goes away ends it quietly", async () => {
     const argv = ["generate", "--model", MODEL, "--prompt", "Hi", "--raw"];
-    const run = start([...argv, "--max-tokens", "4000"]);
-    await expect.poll(run.stdout, { timeout: 60_000 }).not.toBe("");
+    const run = startBuilt([...argv, "--max-tokens", "4000"]);
+    await expect.poll(run.stdout, { timeout: 200_000 }).not.toBe("");
     run.closeStdout();
     const { code, stderr } = await run.ended;
     expect({ code, stderr }).toEqual({ code: 141, stderr: "" });

@@ -35,7 +35,7 @@ describe("without a Vulkan driver the command runs on the packaged SwiftShader:"
   test("Ctrl-C", async () => {
     const argv = ["generate", "--model", MODEL, "--prompt", "Hi", "--raw", "--max-tokens", "8000"];
     const run = start(argv, BARE);
-    await expect.poll(run.stdout, { timeout: 60_000 }).not.toBe("");
+    await expect.poll(run.stdout, { timeout: 200_000 }).not.toBe("");
     run.signal("SIGINT");
     const { code, stderr } = await run.ended;
     expect({ code, stderr }).toEqual({ code: 1, stderr: "ziggurat: interrupted\n" });
