@@ -114,6 +114,8 @@ describe.each(["f32", "f16"] as const)("cache %s", (kvDtype) => {
     );
   });
 
+  // The prompt was run by hand above, in both; once is enough to show that the engine does the same.
+  if (kvDtype !== "f16") return;
   test("a score of the engine comes to the same", async () => {
     const { cases, tokenIds, context } = readGolden("kvpress-512");
     const reference = cases.find(({ policy }) => policy === "pyramidkv") as CompressionCase;
