@@ -180,6 +180,16 @@ describe("host memory", () => {
     }
   });
 
+  test("holds all rows as they lay before the first eviction, to the byte", async () => {
+    await startChat({ policy: "knorm", budget: 300 }); // no window, whose queries would be kept as well
+    const { memory } = await chat.say(story(120));
+    expect(memory.hostBytes).toBe(0);
+    const rowBytes = memory.kv.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+    const next = await chat.say(story(300, 1));
+    expect(next.cache.evicted).toBe(true);
+    expect(next.memory.hostBytes).toBe(rowBytes);
+  });
+
   test("holds the rows of two turns at most, and none after another conversation began", async () => {
     await startChat({ policy: "pyramidkv", budget: 64 });
     const bytes: number[] = [];
