@@ -18,8 +18,17 @@ export interface Measurement {
   readonly milliseconds: number;
 }
 
-/** A matrix like those of a small model: large enough to fill the adapter, quick enough to wait for. */
-const TRIAL = { rows: 2048, cols: 1024, tokens: 48 } as const;
+/** The matrix of a trial and the tokens that it is multiplied by. */
+interface Trial {
+  readonly rows: number;
+  readonly cols: number;
+  readonly tokens: number;
+}
+
+/** A matrix like those of a small model: large enough to fill a GPU, quick enough to wait for. */
+const GPU_TRIAL: Trial = { rows: 2048, cols: 1024, tokens: 48 };
+/** A few cores are full much sooner, and need 50 ms for the one above. */
+const CPU_TRIAL: Trial = { rows: 512, cols: 1024, tokens: 24 };
 
 /** A later candidate must be this much faster than the first: noise must not change the choice. */
 const WORTHWHILE = 0.9;
@@ -36,6 +45,7 @@ export async function measuredChoice(
   layout: PlanarLayout,
 ): Promise<{ readonly choice: LinearChoice; readonly measurements: readonly Measurement[] }> {
   const { matvec, matmul } = linearCandidates(gpu);
+  const trial = gpu.isSoftware ? CPU_TRIAL : GPU_TRIAL;
   const measurements: Measurement[] = [];
   const fastest = async <T extends LinearVariant>(
     role: Measurement["role"],
@@ -43,7 +53,7 @@ export async function measuredChoice(
     tokens: number,
   ): Promise<T> => {
     if (candidates.length === 1) return candidates[0];
-    const times = await timeCandidates(gpu, layout, candidates, tokens);
+    const times = await timeCandidates(gpu, layout, candidates, { ...trial, tokens });
     candidates.forEach((variant, i) => {
       measurements.push({ role, variant, milliseconds: times[i] as number });
     });
@@ -53,7 +63,7 @@ export async function measuredChoice(
   };
   const choice = {
     matvec: await fastest("matvec", matvec, 1),
-    matmul: await fastest("matmul", matmul, TRIAL.tokens),
+    matmul: await fastest("matmul", matmul, trial.tokens),
   };
   return { choice, measurements };
 }
@@ -63,9 +73,8 @@ async function timeCandidates(
   gpu: GpuContext,
   layout: PlanarLayout,
   candidates: readonly LinearVariant[],
-  tokens: number,
+  { rows, cols, tokens }: Trial,
 ): Promise<number[]> {
-  const { rows, cols } = TRIAL;
   const { quantBytes, scaleBytes } = groupedBytes(layout, rows, cols);
   const made: GPUBuffer[] = [];
   const recorders: Recorder[] = [];
