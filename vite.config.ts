@@ -82,7 +82,10 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
       ring(2, "engine", ["test/{engine,policies,cli,quality}/**/*.test.ts"], 300, two),
       ring(3, "golden", ["test/golden/**/*.test.ts"], 900, two),
       ring(4, "package", ["test/package/**/*.test.ts"], 600, { ...two, expect: patient }),
-      ring(5, "browser", ["test/browser/**/*.test.ts"], 300, { ...two, expect: patient }),
+      ring(5, "browser", ["test/browser/**/*.test.ts"], 300, {
+        ...{ ...two, expect: patient },
+        globalSetup: "test/browser/build-site.ts",
+      }),
     ],
   },
 }));

@@ -52,10 +52,16 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
     forecast.update();
   };
 
+  /** For the next question, and for making the last answer again. */
+  const takeLimit = (): void => {
+    if (!maxTokens.validity.valid) return;
+    chat.maxTokens = maxTokens.value === "" ? undefined : maxTokens.valueAsNumber;
+  };
+
   const submit = (): void => {
     const text = question.value.trim();
     if ((text === "" && draft.documents.length === 0) || !form.reportValidity()) return;
-    chat.maxTokens = maxTokens.value === "" ? undefined : maxTokens.valueAsNumber;
+    takeLimit();
     if (!chat.ask({ ...draft, text })) return;
     question.value = "";
     setDraft({ documents: [] });
@@ -66,6 +72,7 @@ export function connectComposer(chat: Chat, editLast: () => void): Composer {
     event.preventDefault();
     submit();
   });
+  maxTokens.addEventListener("input", takeLimit);
   question.addEventListener("input", () => forecast.update());
   question.addEventListener("keydown", (event) => {
     // While an input method composes, keys belong to it (keyCode 229 is how Safari says so).

@@ -45,7 +45,7 @@ async function violations(page: Page): Promise<string[]> {
 const withAxe = { prepare: (page: Page) => page.addInitScript({ path: AXE }) };
 
 test("axe finds nothing on the chat page: model on offer, answered, settings", async () => {
-  const watched = await openWatched(site, withAxe);
+  const watched = await openWatched(site, { ...withAxe, replayed: true });
   const { page } = watched;
   await page.getByRole("heading", { name: "No GPU in use: this will be slow" }).waitFor();
   expect(await violations(page)).toEqual([]);

@@ -1,14 +1,14 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ENDLESS, HOSTILE_MARKDOWN } from "./hostile-markdown.ts";
-import { type BuiltSite, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
+import { type BuiltSite, openOwnPages, openWatched, type WatchedPage } from "./site.ts";
 
 let site: BuiltSite;
 let watched: WatchedPage;
 let page: Page;
 
 beforeAll(async () => {
-  site = await openBuiltSite({ root: "test/browser/markdown-page", pages: ["index.html"] });
+  site = await openOwnPages({ root: "test/browser/markdown-page", pages: ["index.html"] });
   watched = await openWatched(site);
   page = watched.page;
   await page.waitForFunction(() => window.markdown !== undefined);

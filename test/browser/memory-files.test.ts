@@ -121,10 +121,10 @@ test("several runs are laid over each other, with deltas and where the answers p
   expect(rows.find((row) => row.startsWith("Tokens that agree"))).toContain("2 of 4");
   expect(rows.find((row) => row.startsWith("First divergence"))).toContain("here “apart”");
   const overlay = page.locator("#compare-overlay");
-  expect(await overlay.locator(".legend span").allInnerTexts()).toEqual([
-    expect.stringContaining("1: pyramidkv"),
-    expect.stringContaining("2: snapkv"),
-  ]);
+  const legend = (): Promise<string[]> => overlay.locator(".legend span").allInnerTexts();
+  await expect
+    .poll(legend)
+    .toEqual([expect.stringContaining("1: pyramidkv"), expect.stringContaining("2: snapkv")]);
   expect(await overlay.locator(".plot path").count()).toBe(4);
 });
 
@@ -232,7 +232,7 @@ test("a run of 100,000 changes opens, and can be scrubbed", async () => {
     const frame = (): Promise<number> => new Promise(requestAnimationFrame);
     const costs: number[] = [];
     const seen = new Set<string>();
-    for (let step = 0; step < 60; step++) {
+    for (let step = 0; step < 12; step++) {
       const before = performance.now();
       target.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
       costs.push(performance.now() - before);
@@ -247,7 +247,7 @@ test("a run of 100,000 changes opens, and can be scrubbed", async () => {
     `${MANY} changes, ${(text.length / 2 ** 20).toFixed(1)} MiB: shown after ${openMs.toFixed(0)} ms, ` +
       `a step of scrubbing ${meanMs.toFixed(1)} ms of script (worst ${worstMs.toFixed(1)} ms)`,
   );
-  expect(steps).toBe(60);
+  expect(steps).toBe(12);
   expect(await page.locator("#buffer-count").innerText()).toMatch(
     /^400 buffers, .*the largest 300/,
   );

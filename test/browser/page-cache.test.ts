@@ -2,6 +2,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   ask,
+  beforeWorker,
   type BuiltSite,
   lastAnswer,
   loadTiny,
@@ -22,6 +23,7 @@ beforeAll(async () => {
     permissions: ["clipboard-read", "clipboard-write"],
   });
   page = watched.page;
+  await beforeWorker(page, countBuffers);
   await loadTiny(page);
   await page.getByLabel("Longest answer").fill("8");
 });
@@ -30,6 +32,25 @@ afterAll(async () => {
   await watched?.close();
   await site?.close();
 });
+
+/** In the worker, beside the ledger: the bytes of all buffers that are there. */
+function countBuffers(): void {
+  let bytes = 0;
+  const { createBuffer } = GPUDevice.prototype;
+  const { destroy } = GPUBuffer.prototype;
+  const alive = new Set<GPUBuffer>();
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const buffer = createBuffer.call(this, descriptor);
+    alive.add(buffer);
+    bytes += buffer.size;
+    return buffer;
+  };
+  GPUBuffer.prototype.destroy = function () {
+    if (alive.delete(this)) bytes -= this.size;
+    return destroy.call(this);
+  };
+  Object.assign(globalThis, { countedBytes: () => bytes });
+}
 
 /** Rows of the pyramid's table: layer, budget, in use, allocated, full cache. */
 function pyramidRows(): Promise<number[][]> {
@@ -71,6 +92,46 @@ const figure = (name: string): Promise<string> => page.locator(`zig-meter .${nam
 test("settings of the address are taken; what isn't understood is said", async () => {
   expect(await page.locator(".budget-field output").innerText()).toBe("96\u00a0tokens a layer");
   expect(await page.locator(".settings-problem").innerText()).toContain("beta=none");
+});
+
+test("the memory panel adds up, and nothing moves while numbers grow", async () => {
+  const places = (): Promise<unknown> =>
+    page.evaluate(() =>
+      ["#composer", "#panel", "#memory-rows td", "#memory-rows td:last-child", "#memory-peak"].map(
+        (selector) => {
+          const box = document.querySelector(selector)?.getBoundingClientRect();
+          return [selector, box?.x, box?.y, box?.width, box?.height];
+        },
+      ),
+    );
+  const before = await places();
+  await page.getByLabel("Longest answer").fill("200");
+  await ask(page, "Hello");
+  await turnIs(page, "writing");
+  expect(await places()).toEqual(before);
+  const cell = page.locator(".figure-cell").nth(2);
+  const left = (await cell.boundingBox())?.x;
+  await turnIs(page, "done");
+  expect((await cell.boundingBox())?.x).toBe(left);
+  expect(await places()).toEqual(before);
+
+  const rows = await page.locator("#memory-rows td:nth-child(2)").allInnerTexts();
+  const peaks = await page.locator("#memory-rows td:nth-child(3)").allInnerTexts();
+  const total = Number.parseFloat(await page.locator("#memory-total").innerText());
+  const peak = Number.parseFloat(await page.locator("#memory-peak").innerText());
+  const counted = await page
+    .workers()[0]
+    ?.evaluate(() => (globalThis as unknown as { countedBytes(): number }).countedBytes());
+  expect(Math.abs((counted ?? 0) / 2 ** 20 - total)).toBeLessThanOrEqual(0.051);
+  expect(rows).toHaveLength(5);
+  for (const number of [...rows, ...peaks]) expect(number).toMatch(/^[\d,]+\.\d$/);
+  // Each row is rounded to a tenth.
+  expect(Math.abs(rows.map(Number).reduce((a, b) => a + b, 0) - total)).toBeLessThanOrEqual(0.3);
+  expect(total).toBeGreaterThan(0);
+  expect(peak).toBeGreaterThanOrEqual(total);
+  expect(Number(peaks[0])).toBeGreaterThanOrEqual(Number(rows[0]));
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await page.getByLabel("Longest answer").fill("8");
 });
 
 test("a sample shows the saving: the pyramid is carved while the document is read", async () => {
@@ -204,6 +265,37 @@ test("a short prompt says that nothing was evicted", async () => {
   await expect
     .poll(() => page.locator(".kv-note").innerText())
     .toBe("Nothing was evicted: the prompt is shorter than the budget.");
+});
+
+/** Tokens of the last prompt, as the page shows which of them are kept. */
+async function promptTokens(): Promise<string[]> {
+  await page.getByRole("button", { name: "Show what the cache kept" }).click();
+  const read = (): Promise<string[]> =>
+    page.locator("zig-tokens:visible").evaluate((element) => {
+      const { data } = element as unknown as { data?: { tokens: { text: string }[] } };
+      return data?.tokens.map(({ text }) => text) ?? [];
+    });
+  await expect.poll(async () => (await read()).length).toBeGreaterThan(0);
+  return read();
+}
+
+test("a pasted control token stays text", async () => {
+  const control = "<|im_end|>";
+  const countOf = (tokens: readonly string[]): number =>
+    tokens.filter((text) => text === control).length;
+  const plain = countOf(await promptTokens());
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, `before ${control} after`);
+  await turnIs(page, "done");
+  expect(await page.locator(".question").textContent()).toBe(`before ${control} after`);
+  const tokens = await promptTokens();
+  // The model sees its characters; only the template's own are the control token.
+  expect(tokens.join("")).toContain(`before ${control} after`);
+  expect(countOf(tokens)).toBe(plain);
+  expect(plain).toBeGreaterThan(0);
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "Hi");
+  await turnIs(page, "done");
 });
 
 test("continue, copy, edit with its cost, delete and undo", async () => {

@@ -167,6 +167,7 @@ async function answerFromSite(route: Route, path: string): Promise<void> {
 test("a model loads from an address that the user gives, and nothing else is asked for there", async () => {
   const asked: string[] = [];
   const watched = await openWatched(site, {
+    replayed: true,
     allowOrigin: "https://models.test",
     prepare: (page) =>
       page.context().route("https://models.test/**", async (route) => {

@@ -1,13 +1,13 @@
-import type { Locator, Page } from "playwright-core";
+import type { Locator, Page, Worker } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ask,
   beforeWorker,
   type BuiltSite,
   lastAnswer,
-  loadTiny,
   openBuiltSite,
   openWatched,
+  replayRuns,
   serveTinyAsDefault,
   tinyModelPath,
   turnIs,
@@ -82,6 +82,56 @@ describe("on one page", () => {
     expect(await page.locator(".question").allTextContents()).toEqual(["Hello"]);
   });
 
+  test("a GPU that is full while answering: half the cache, and the question is answered", async () => {
+    const answer = await lastAnswer(page);
+    await worker().evaluate(runOutOfMemory);
+    await page.getByLabel("Longest answer").fill("3");
+    await ask(page, "The terraces rise. ".repeat(120));
+    await notice().getByRole("heading", { name: "The GPU ran out of memory" }).waitFor();
+    const budget = page.locator(".budget-field output");
+    const before = Number.parseInt(await budget.innerText(), 10);
+    await notice().getByRole("button", { name: "Load it with half the cache" }).click();
+    await turnIs(page, "done");
+    expect(Number.parseInt(await budget.innerText(), 10)).toBe(before / 2);
+    expect(await page.locator(".answer").first().textContent()).toBe(answer);
+    expect(await page.locator(".turn").count()).toBe(2);
+  });
+
+  test("an answer goes on when the device is lost", async () => {
+    await write();
+    await crashGpu();
+    const before = await lastAnswer(page);
+    await expect
+      .poll(async () => (await lastAnswer(page)).length)
+      .toBeGreaterThan(before.length + 20);
+    expect((await lastAnswer(page)).startsWith(before)).toBe(true);
+    await page.keyboard.press("Escape");
+    await turnIs(page, "stopped");
+    expect(await notice().count()).toBe(0);
+  });
+
+  test("a lost device with no other one keeps the conversation; loading again goes on", async () => {
+    await write();
+    const before = await lastAnswer(page);
+    await worker().evaluate(() => {
+      GPU.prototype.requestAdapter = () => Promise.resolve(null);
+    });
+    await crashGpu();
+    await notice().getByRole("heading", { name: "The GPU was lost" }).waitFor();
+    await turnIs(page, "failed");
+    expect((await lastAnswer(page)).startsWith(before)).toBe(true);
+
+    // Whether a model can be loaded after one is no question any more.
+    await replayRuns(page);
+    await notice().getByRole("button", { name: "Load the model again" }).click();
+    await expect.poll(() => notice().count()).toBe(0);
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await turnIs(page, "writing");
+    await page.keyboard.press("Escape");
+    await turnIs(page, "stopped");
+    expect(await page.locator(".turn").count()).toBe(1);
+  });
+
   test("a wrong file that is dropped leaves the conversation", async () => {
     const answer = await lastAnswer(page);
     await page.evaluate(() => {
@@ -95,12 +145,60 @@ describe("on one page", () => {
     expect(answer).not.toBe("");
     expect(await lastAnswer(page)).toBe(answer);
   });
+
+  const worker = (): Worker => page.workers().at(-1) as Worker;
+
+  /** Get into the middle of the first answer of a new conversation. */
+  async function write(): Promise<void> {
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await page.getByLabel("Longest answer").fill("");
+    await ask(page, "Hello");
+    await turnIs(page, "writing");
+    await expect.poll(() => lastAnswer(page)).not.toBe("");
+  }
+
+  /** Ends the browser's GPU process: every device is lost as it is when a driver resets. */
+  async function crashGpu(): Promise<void> {
+    const session = await site.browser.newBrowserCDPSession();
+    await session.send("Browser.crashGpuProcess");
+    await session.detach();
+  }
+});
+
+/** In the worker: report the next buffers as too much, as a full GPU does. */
+function runOutOfMemory(): void {
+  const { createBuffer } = GPUDevice.prototype;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const error = new GPUOutOfMemoryError("stub: no room");
+    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+    return createBuffer.call(this, descriptor);
+  };
+  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
+}
+
+/** In the worker: where nothing can run, compiling would be a waste of time. */
+function compileNothing(): void {
+  GPUDevice.prototype.createComputePipelineAsync = () => Promise.resolve({} as GPUComputePipeline);
+}
+
+test("a GPU that is full while loading is said", async () => {
+  const watched = await openWatched(site);
+  const { page } = watched;
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await beforeWorker(page, runOutOfMemory);
+  await beforeWorker(page, compileNothing);
+  await page.setInputFiles("#file", tinyModelPath);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "The GPU has no room for this model" }).waitFor();
+  expect(await notice.getByRole("button", { name: "Load the model again" }).isEnabled()).toBe(true);
+  await watched.close();
 });
 
 test("loading can be cancelled, and begun again", async () => {
   let release = (): void => {};
   const held = new Promise<void>((resolve) => (release = resolve));
   const watched = await openWatched(site, {
+    replayed: true,
     prepare: async (page) => {
       await serveTinyAsDefault(page);
       // After the size is known, the file hangs.
@@ -124,107 +222,5 @@ test("loading can be cancelled, and begun again", async () => {
   release();
   await load.click();
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
-  await watched.close();
-});
-
-test("an answer goes on when the device is lost", async () => {
-  const watched = await openWriting();
-  const { page } = watched;
-  await crashGpu();
-  const before = await lastAnswer(page);
-  await expect
-    .poll(async () => (await lastAnswer(page)).length)
-    .toBeGreaterThan(before.length + 20);
-  expect((await lastAnswer(page)).startsWith(before)).toBe(true);
-  await page.keyboard.press("Escape");
-  await turnIs(page, "stopped");
-  expect(await page.getByRole("alert").count()).toBe(0);
-  await watched.close();
-});
-
-test("a lost device with no other one keeps the conversation; loading again goes on", async () => {
-  const watched = await openWriting();
-  const { page } = watched;
-  const before = await lastAnswer(page);
-  await page.workers()[0]?.evaluate(() => {
-    GPU.prototype.requestAdapter = () => Promise.resolve(null);
-  });
-  await crashGpu();
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "The GPU was lost" }).waitFor();
-  await turnIs(page, "failed");
-  expect((await lastAnswer(page)).startsWith(before)).toBe(true);
-
-  await notice.getByRole("button", { name: "Load the model again" }).click();
-  const steps = page.getByRole("heading", { name: /^Loading / });
-  await steps.waitFor();
-  await steps.waitFor({ state: "detached" });
-  await page.getByRole("button", { name: "Answer again" }).click();
-  await turnIs(page, "writing");
-  await page.keyboard.press("Escape");
-  await turnIs(page, "stopped");
-  expect(await page.locator(".turn").count()).toBe(1);
-  await watched.close();
-});
-
-/** A page in the middle of an answer. */
-async function openWriting(): Promise<WatchedPage> {
-  const watched = await openWatched(site);
-  await loadTiny(watched.page);
-  await ask(watched.page, "Hello");
-  await turnIs(watched.page, "writing");
-  await expect.poll(() => lastAnswer(watched.page)).not.toBe("");
-  return watched;
-}
-
-/** Ends the browser's GPU process: every device is lost as it is when a driver resets. */
-async function crashGpu(): Promise<void> {
-  const session = await site.browser.newBrowserCDPSession();
-  await session.send("Browser.crashGpuProcess");
-  await session.detach();
-}
-
-/** In the worker: report the next buffers as too much, as a full GPU does. */
-function runOutOfMemory(): void {
-  const { createBuffer } = GPUDevice.prototype;
-  GPUDevice.prototype.createBuffer = function (descriptor) {
-    const error = new GPUOutOfMemoryError("stub: no room");
-    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
-    return createBuffer.call(this, descriptor);
-  };
-  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
-}
-
-test("a GPU that is full while loading is said", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
-  await beforeWorker(page, runOutOfMemory);
-  await page.setInputFiles("#file", tinyModelPath);
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "The GPU has no room for this model" }).waitFor();
-  expect(await notice.getByRole("button", { name: "Load the model again" }).isEnabled()).toBe(true);
-  await watched.close();
-});
-
-test("a GPU that is full while answering: half the cache, and the question is answered", async () => {
-  const watched = await openWatched(site);
-  const { page } = watched;
-  await loadTiny(page);
-  await page.getByLabel("Longest answer").fill("3");
-  await ask(page, "Hello");
-  await turnIs(page, "done");
-  const answer = await lastAnswer(page);
-  await page.workers()[0]?.evaluate(runOutOfMemory);
-  await ask(page, "The terraces rise. ".repeat(120));
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "The GPU ran out of memory" }).waitFor();
-  const budget = page.locator(".budget-field output");
-  const before = Number.parseInt(await budget.innerText(), 10);
-  await notice.getByRole("button", { name: "Load it with half the cache" }).click();
-  await turnIs(page, "done");
-  expect(Number.parseInt(await budget.innerText(), 10)).toBe(before / 2);
-  expect(await page.locator(".answer").first().textContent()).toBe(answer);
-  expect(await page.locator(".turn").count()).toBe(2);
   await watched.close();
 });

@@ -12,6 +12,7 @@ import {
   loadTiny,
   openBuiltSite,
   openWatched,
+  replayRuns,
   serveTinyAsDefault,
   turnIs,
   type WatchedPage,
@@ -70,7 +71,10 @@ describe("conversations of one browser", () => {
   let answers: string[];
 
   beforeAll(async () => {
-    watched = await openWatched(site, { prepare: serveTinyAsDefault, acceptDownloads: true });
+    watched = await openWatched(site, {
+      ...{ replayed: true, prepare: serveTinyAsDefault },
+      acceptDownloads: true,
+    });
     page = watched.page;
     await loadTiny(page);
     await page.getByLabel("Longest answer").fill("6");
@@ -120,6 +124,40 @@ describe("conversations of one browser", () => {
     await list.getByRole("button", { name: "Done" }).click();
   });
 
+  test("by keyboard alone: found, renamed, deleted, brought back, opened", async () => {
+    const focused = (): Promise<string> =>
+      page.evaluate(() => {
+        const element = document.activeElement;
+        return element?.getAttribute("aria-label") || element?.id || (element?.textContent ?? "");
+      });
+    const tabTo = async (label: string): Promise<void> => {
+      for (let i = 0; i < 20 && (await focused()) !== label; i++) await page.keyboard.press("Tab");
+      expect(await focused()).toBe(label);
+    };
+    await page.getByRole("button", { name: "Conversations" }).press("Enter");
+    await tabTo("Rename The first one");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("The 1st");
+    await page.keyboard.press("Enter");
+    await expect.poll(focused).toBe("Rename The 1st");
+    await tabTo("Delete The 1st");
+    await page.keyboard.press("Enter");
+    await expect.poll(focused).toBe("Undo");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => titles(page)).toEqual(["Second question", "The 1st"]);
+    await page.getByRole("button", { name: "Rename The 1st" }).press("Enter");
+    await page.keyboard.type("The first one");
+    await page.keyboard.press("Enter");
+    await expect.poll(focused).toBe("Rename The first one");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => questions(page)).toEqual(["First question"]);
+    await expect.poll(focused).toBe("question");
+    await page.getByRole("button", { name: "Conversations" }).press("Enter");
+    await page.keyboard.press("Escape");
+    expect(await dialogOf(page).count()).toBe(0);
+  });
+
   test("go into a file and come back from it", async () => {
     const list = await openList(page);
     const download = page.waitForEvent("download");
@@ -163,6 +201,7 @@ describe("conversations of one browser", () => {
 
   test("two tabs don't overwrite each other", async () => {
     const other = await page.context().newPage();
+    await replayRuns(other);
     await serveTinyAsDefault(other);
     await other.goto(site.url);
     const list = await openList(other);
@@ -206,6 +245,7 @@ test("a hostile conversation that is imported does nothing", async () => {
 
 test("where storage is refused, that is said, and conversations last as long as the page", async () => {
   const watched = await openWatched(site, {
+    replayed: true,
     init: () =>
       Object.defineProperty(globalThis, "indexedDB", {
         get() {

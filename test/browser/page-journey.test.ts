@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type BuiltSite, lastAnswer, openBuiltSite, openWatched, turnIs } from "./site.ts";
+import {
+  type BuiltSite,
+  lastAnswer,
+  openBuiltSite,
+  openWatched,
+  replayRuns,
+  turnIs,
+} from "./site.ts";
 
 let site: BuiltSite;
 
@@ -74,6 +81,7 @@ test("the default model answers in the built page, from a sub-folder of a static
   await page.context().setOffline(false);
   fetched.length = 0;
   await page.getByRole("button", { name: "Change the model" }).click();
+  await replayRuns(page);
   await page.getByText(/^It is on this device \(93\.8\sMiB\)/).waitFor();
   await page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" }).click();
   await page.getByRole("button", { name: "Answer again" }).waitFor();

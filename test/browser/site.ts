@@ -1,11 +1,12 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { type Alias, build } from "vite";
-import { expect } from "vitest";
+import { expect, inject } from "vitest";
 import { launchBrowser } from "./launch.ts";
+import { type ReplayedRun, SHORT_TURNS } from "./replay/runs.ts";
 import { serveStatic } from "./static-server.ts";
 
 /** A small random model with a long context: it answers fast, and writes nonsense. */
@@ -20,7 +21,7 @@ const PATIENCE_MS = 120_000;
 export interface BuiltSite {
   readonly browser: Browser;
   readonly url: string;
-  /** The folder that it was built into. */
+  /** The folder that it was built into, maybe for others too. */
   readonly folder: string;
   close(): Promise<void>;
 }
@@ -32,32 +33,33 @@ export interface OwnPages {
   readonly alias?: Alias[];
 }
 
-/**
- * Build and serve the site as it is published, or pages of the tests' own. Models aren't copied: they
- * are served from where they lie.
- */
-export async function openBuiltSite(own?: OwnPages): Promise<BuiltSite> {
+/** Serve the site as it is published. Models aren't copied into it: they are served from where they lie. */
+export function openBuiltSite(): Promise<BuiltSite> {
+  return open(inject("siteFolder"));
+}
+
+/** Build and serve pages of the tests' own. */
+export async function openOwnPages(own: OwnPages): Promise<BuiltSite> {
   const folder = await mkdtemp(join(tmpdir(), "ziggurat-site-"));
-  const common = { outDir: folder, copyPublicDir: false } as const;
-  if (own === undefined) {
-    const configFile = join(TOP, "vite.config.ts");
-    await build({ configFile, logLevel: "warn", build: common });
-  } else {
-    const root = join(TOP, own.root);
-    await build({
-      configFile: false,
-      logLevel: "warn",
-      base: "./",
-      root,
-      resolve: { alias: own.alias ?? [] },
-      build: {
-        ...common,
-        target: "es2023",
-        emptyOutDir: true,
-        rolldownOptions: { input: own.pages.map((page) => join(root, page)) },
-      },
-    });
-  }
+  const root = join(TOP, own.root);
+  await build({
+    configFile: false,
+    logLevel: "warn",
+    base: "./",
+    root,
+    resolve: { alias: own.alias ?? [] },
+    build: {
+      outDir: folder,
+      copyPublicDir: false,
+      target: "es2023",
+      emptyOutDir: true,
+      rolldownOptions: { input: own.pages.map((page) => join(root, page)) },
+    },
+  });
+  return open(folder, () => rm(folder, { recursive: true }));
+}
+
+async function open(folder: string, cleanUp?: () => Promise<void>): Promise<BuiltSite> {
   const folders = [folder, join(TOP, "public"), join(TOP, "test/golden/data")];
   const site = await serveStatic(folders, "/some/folder/");
   const browser = await launchBrowser();
@@ -68,7 +70,7 @@ export async function openBuiltSite(own?: OwnPages): Promise<BuiltSite> {
     async close() {
       await browser.close();
       await site.close();
-      await rm(folder, { recursive: true });
+      await cleanUp?.();
     },
   };
 }
@@ -85,6 +87,8 @@ export interface WatchOptions extends BrowserContextOptions {
   readonly init?: () => void;
   /** The page to open; by default the site's own address. */
   readonly url?: string;
+  /** No model runs: see `replayRuns`. */
+  readonly replayed?: boolean;
   /** Called before the page is opened. */
   readonly prepare?: (page: Page) => Promise<unknown>;
   /** An origin that the user chooses to load from. */
@@ -98,7 +102,15 @@ export async function openWatched(
   site: BuiltSite,
   options: WatchOptions = {},
 ): Promise<WatchedPage> {
-  const { init, url = site.url, prepare, allowOrigin, expectedLog, ...contextOptions } = options;
+  const {
+    init,
+    url = site.url,
+    replayed,
+    prepare,
+    allowOrigin,
+    expectedLog,
+    ...contextOptions
+  } = options;
   const context = await site.browser.newContext({
     viewport: { width: 1280, height: 800 },
     ...contextOptions,
@@ -124,6 +136,7 @@ export async function openWatched(
     });
   });
   await beforeWorker(page, slowReadBacks);
+  if (replayed) await replayRuns(page);
   if (init !== undefined) await page.addInitScript(init);
   await prepare?.(page);
   await page.goto(url);
@@ -149,6 +162,19 @@ export async function beforeWorker(page: Page, script: () => void): Promise<void
     const first = own.map((one) => `(${one})();`).join("");
     await route.fulfill({ response, body: `${first}${await response.text()}` });
   });
+}
+
+/**
+ * Let the page's next workers do a run over again instead of running a model. On a software adapter, every
+ * load costs ten seconds and more of compiling kernels: so this is how to test what the page does with
+ * answers, whatever they are.
+ */
+export async function replayRuns(page: Page, run: ReplayedRun = SHORT_TURNS): Promise<void> {
+  const worker = await readFile(inject("replayWorker"), "utf8");
+  const body = `globalThis.replayedRun = ${JSON.stringify(run)};${worker}`;
+  await page.route("**/llm.worker-*.js", (route) =>
+    route.fulfill({ body, contentType: "text/javascript" }),
+  );
 }
 
 /** In the worker: the tiny model would else write its whole answer between two looks at it. */
@@ -180,10 +206,18 @@ export async function loadTiny(page: Page): Promise<void> {
 
 /** Write a question and send it by the keyboard; its turn is there when this returns. */
 export async function ask(page: Page, question: string): Promise<void> {
+  await drawn(page);
   const turns = await page.locator(".turn").count();
   await page.getByRole("textbox", { name: "Your question" }).fill(question);
   await page.keyboard.press("Enter");
   await page.waitForFunction((before) => document.querySelectorAll(".turn").length > before, turns);
+}
+
+/** Wait until the page shows what it was told before: it draws once a frame. */
+export async function drawn(page: Page): Promise<void> {
+  await page.evaluate(
+    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+  );
 }
 
 /** Wait until the last turn is in this state, looking at every frame. */

@@ -1,31 +1,20 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { percentile } from "../../src/profile/kernel-stats.ts";
 import { recordMainThread } from "./replay/main-thread.ts";
-import { REPLAY } from "./replay/replay-engine.ts";
-import { ask, type BuiltSite, loadTiny, openBuiltSite, openWatched, turnIs } from "./site.ts";
+import { LONG_RUN } from "./replay/runs.ts";
+import {
+  ask,
+  type BuiltSite,
+  loadTiny,
+  openBuiltSite,
+  openWatched,
+  replayRuns,
+  turnIs,
+} from "./site.ts";
 
 let site: BuiltSite;
-let worker: string;
 
 beforeAll(async () => {
-  const folder = await mkdtemp(join(tmpdir(), "ziggurat-replay-"));
-  const input = fileURLToPath(new URL("replay/worker.ts", import.meta.url));
-  const rolldownOptions = { input, output: { entryFileNames: "worker.js" } };
-  const options = {
-    target: "es2023",
-    outDir: folder,
-    emptyOutDir: true,
-    copyPublicDir: false,
-    rolldownOptions,
-  };
-  await build({ configFile: false, logLevel: "warn", build: options });
-  worker = await readFile(join(folder, "worker.js"), "utf8");
-  await rm(folder, { recursive: true });
   site = await openBuiltSite();
 });
 
@@ -39,12 +28,7 @@ const AIM = { p95Ms: 8, taskMs: 50 } as const;
 const ATTEMPTS = 3;
 
 test("the chat page stays smooth while a run is replayed at 200 tokens/s", async () => {
-  const watched = await openWatched(site, {
-    prepare: (page) =>
-      page.route("**/llm.worker-*.js", (route) =>
-        route.fulfill({ body: worker, contentType: "text/javascript" }),
-      ),
-  });
+  const watched = await openWatched(site, { prepare: (page) => replayRuns(page, LONG_RUN) });
   const { page } = watched;
   await loadTiny(page);
   const found: { p95: number; longest: number }[] = [];
@@ -54,7 +38,7 @@ test("the chat page stays smooth while a run is replayed at 200 tokens/s", async
       await turnIs(page, "done");
     });
     const answer = page.locator(".turn:last-child .figure-wrote dd");
-    expect(await answer.innerText()).toContain(`${REPLAY.answerTokens}\u00a0tokens`);
+    expect(await answer.innerText()).toContain(`${LONG_RUN.answerTokens}\u00a0tokens`);
     // It was drawn all along: several frames for each refresh of the panel.
     expect(work.frames.length).toBeGreaterThan(50);
     const p95 = percentile(work.frames, 0.95);

@@ -1,13 +1,13 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type BuiltSite, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
+import { type BuiltSite, openOwnPages, openWatched, type WatchedPage } from "./site.ts";
 
 let site: BuiltSite;
 let watched: WatchedPage;
 let page: Page;
 
 beforeAll(async () => {
-  site = await openBuiltSite({ root: "test/browser/worker-page", pages: ["index.html"] });
+  site = await openOwnPages({ root: "test/browser/worker-page", pages: ["index.html"] });
   watched = await openWatched(site, { expectedLog: /404/ });
   page = watched.page;
 });

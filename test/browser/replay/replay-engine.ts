@@ -1,18 +1,17 @@
 import { GenerationStream } from "../../../src/engine/generation.ts";
 import type {
+  CacheOptions,
   Engine,
   GenerateOptions,
   GenerateResult,
   MemoryReport,
   Piece,
+  Prompt,
 } from "../../../src/index.ts";
 import { MODEL_SHAPES, type MemoryPlan, planMemory } from "../../../src/profile.ts";
+import type { ReplayedRun } from "./runs.ts";
 
-/** The run that is replayed: SmolLM2's shape, a document, an answer of many pieces. */
-export const REPLAY = { promptTokens: 3000, tokensPerSecond: 200, answerTokens: 800 } as const;
-
-const CHUNKS_PER_LAYER = 8;
-const PREFILL_STEP_MS = 4;
+const REPORTS_PER_LAYER = 8;
 
 /** An answer with what Markdown has: prose, lists, emphasis, code. */
 const ANSWER = [
@@ -49,41 +48,71 @@ export class ReplayEngine implements Pick<
   readonly dispatchesPerToken = 0;
   #compressed = 0;
   #tokens = 0;
-  readonly #plan: MemoryPlan = planMemory({
-    model: MODEL_SHAPES[0] as (typeof MODEL_SHAPES)[number],
-    weights: "q4",
-    tokens: REPLAY.promptTokens,
-    cache: { policy: "pyramidkv", budget: "12%" },
-  });
+  #promptTokens = 0;
+  readonly #run: ReplayedRun;
+  #cache: CacheOptions;
+  #plan: MemoryPlan;
 
-  generate(_prompt: unknown, options: GenerateOptions = {}): ReturnType<Engine["generate"]> {
-    return new GenerationStream(this.#generate(options));
+  constructor(run: ReplayedRun, cache: CacheOptions) {
+    this.#run = run;
+    this.#cache = cache;
+    this.#plan = this.#planFor(run.promptTokens ?? 1);
   }
 
-  async *#generate({ onPrefill, signal }: GenerateOptions): AsyncGenerator<Piece, GenerateResult> {
-    const { promptTokens, tokensPerSecond, answerTokens } = REPLAY;
-    const { layers } = this.#plan;
+  #planFor(tokens: number): MemoryPlan {
+    const model = MODEL_SHAPES[0] as (typeof MODEL_SHAPES)[number];
+    return planMemory({ model, weights: "q4", tokens, cache: this.#cache });
+  }
+
+  #wordsOf(prompt: Prompt): string[] {
+    const { promptTokens } = this.#run;
+    if (promptTokens !== undefined) {
+      return Array.from({ length: promptTokens }, (_, i) => ` word${i}`);
+    }
+    if (typeof prompt === "string") return wordsIn(prompt);
+    return prompt.flatMap((part) =>
+      typeof part === "number" ? wordOf(part) : wordsIn(` ${part.content}`),
+    );
+  }
+
+  generate(prompt: Prompt, options: GenerateOptions = {}): ReturnType<Engine["generate"]> {
+    return new GenerationStream(this.#generate(prompt, options));
+  }
+
+  async *#generate(
+    prompt: Prompt,
+    { onPrefill, signal, maxTokens = Infinity }: GenerateOptions,
+  ): AsyncGenerator<Piece, GenerateResult> {
+    const { readPerSecond, writePerSecond } = this.#run;
+    const promptTokens = this.#wordsOf(prompt).length;
+    const answerTokens = Math.min(this.#run.answerTokens, maxTokens);
+    this.#plan = this.#planFor(promptTokens);
+    this.#promptTokens = promptTokens;
+    const numLayers = this.#plan.layers.length;
     const began = performance.now();
-    const steps = layers.length * CHUNKS_PER_LAYER;
+    const steps = numLayers * REPORTS_PER_LAYER;
     for (let step = 1; step <= steps; step++) {
-      await until(began + step * PREFILL_STEP_MS, signal);
-      this.#compressed = Math.floor(step / CHUNKS_PER_LAYER);
-      onPrefill?.({ doneTokens: (promptTokens * step) / steps, totalTokens: promptTokens });
+      await until(began + (1000 * promptTokens * step) / steps / readPerSecond, signal);
+      this.#compressed = Math.floor(step / REPORTS_PER_LAYER);
+      onPrefill?.({
+        doneTokens: Math.floor((promptTokens * step) / steps),
+        totalTokens: promptTokens,
+      });
     }
     const prefillMs = performance.now() - began;
     const tokenIds: number[] = [];
     for (let id = 0; id < answerTokens; id++) {
-      await until(began + prefillMs + (id * 1000) / tokensPerSecond, signal);
+      await until(began + prefillMs + (id * 1000) / writePerSecond, signal);
       this.#tokens = promptTokens + id;
       tokenIds.push(id);
-      yield { text: WORDS[id % WORDS.length] as string, tokenIds: [id] };
+      yield { text: wordOf(id), tokenIds: [id] };
     }
     const decodeMs = performance.now() - began - prefillMs;
     return {
-      text: tokenIds.map((id) => WORDS[id % WORDS.length]).join(""),
+      text: tokenIds.map(wordOf).join(""),
       tokenIds,
       promptTokenIds: Array.from({ length: promptTokens }, (_, i) => i),
-      finishReason: "stop",
+      finishReason: answerTokens < maxTokens ? "stop" : "length",
       usage: { promptTokens, cachedTokens: 0, completionTokens: answerTokens },
       timings: {
         prefillTokens: promptTokens,
@@ -96,10 +125,10 @@ export class ReplayEngine implements Pick<
       },
       memory: this.memory(),
       cache: {
-        policy: "pyramidkv",
+        policy: this.#cache.policy ?? "full",
         kvDtype: "f16",
         tokens: this.#tokens,
-        evicted: true,
+        evicted: this.#plan.evicts,
         passes: 1,
         layers: this.memory().kv.layers,
       },
@@ -108,7 +137,7 @@ export class ReplayEngine implements Pick<
 
   memory(): MemoryReport {
     const { weights, activations, kv } = this.#plan;
-    const added = Math.max(this.#tokens - REPLAY.promptTokens, 0);
+    const added = Math.max(this.#tokens - this.#promptTokens, 0);
     const layers = this.#plan.layers.map((layer, at) => {
       const isThere = at < this.#compressed;
       const now = isThere ? layer : { ...layer, length: 0, capacity: 0, bytes: 0 };
@@ -131,21 +160,30 @@ export class ReplayEngine implements Pick<
     };
   }
 
-  async previewPrompt(): ReturnType<Engine["previewPrompt"]> {
-    const ids = Array.from({ length: REPLAY.promptTokens }, (_, i) => i);
-    return { tokenIds: ids, texts: ids.map((id) => ` word${id}`), cachedTokens: 0 };
+  async previewPrompt(prompt: Prompt): ReturnType<Engine["previewPrompt"]> {
+    const texts = this.#wordsOf(prompt);
+    return { tokenIds: texts.map((_, id) => id), texts, cachedTokens: 0 };
   }
 
   async keptPositions(): Promise<number[][][]> {
     return this.#plan.layers.map(({ length }) =>
-      [0, 1, 2].map((head) => Array.from({ length }, (_, i) => 3 * i + head)),
+      [0, 1, 2].map(() =>
+        Array.from({ length }, (_, i) => Math.floor((i * this.#promptTokens) / length)),
+      ),
     );
   }
 
-  async setCache(): Promise<void> {}
+  async setCache(cache: CacheOptions): Promise<void> {
+    this.#cache = cache;
+    [this.#compressed, this.#tokens] = [0, 0];
+  }
 
   async destroy(): Promise<void> {}
 }
+
+const wordOf = (id: number): string => WORDS[id % WORDS.length] as string;
+
+const wordsIn = (text: string): string[] => text.match(/\s*\S+|\s+$/g) ?? [];
 
 /** Wait for a moment; at a late one go on at once, so that the rate stays. */
 async function until(moment: number, signal: AbortSignal | undefined): Promise<void> {
