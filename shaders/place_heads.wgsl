@@ -11,10 +11,9 @@
 // Dispatch: (1, 1, 1).
 // CPU twin: test/reference/place_heads.ts
 
-override NUM_KV_HEADS: u32;
-
 struct Params {
     table_base: u32, // table entry of the layer's first KV head
+    num_kv_heads: u32, // at run time, since a loop over dozens takes seconds to unroll
     new_tokens: u32, // staged rows of each head
     max_rows: u32,
     is_split: u32, // 1: rows are given by split_budget
@@ -23,14 +22,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> table: array<vec4<u32>>; // (layers, NUM_KV_HEADS)
-@group(0) @binding(2) var<storage, read_write> heads: array<vec4<u32>>; // (NUM_KV_HEADS)
-@group(0) @binding(3) var<storage, read_write> kept_mass: array<f32>; // (layers, NUM_KV_HEADS)
+@group(0) @binding(1) var<storage, read_write> table: array<vec4<u32>>; // (layers, num_kv_heads)
+@group(0) @binding(2) var<storage, read_write> heads: array<vec4<u32>>; // (num_kv_heads)
+@group(0) @binding(3) var<storage, read_write> kept_mass: array<f32>; // (layers, num_kv_heads)
 
 @compute @workgroup_size(1)
 fn main() {
     var first = 0u;
-    for (var head = 0u; head < NUM_KV_HEADS; head += 1u) {
+    for (var head = 0u; head < params.num_kv_heads; head += 1u) {
         let at = params.table_base + head;
         let entry = table[at];
         let candidates = entry.y + params.new_tokens;

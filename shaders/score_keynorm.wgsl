@@ -10,18 +10,18 @@
 #import kv
 
 override WORKGROUP_SIZE: u32 = 64u;
-override HEAD_DIM: u32; // a multiple of 8
 
 struct Params {
     table_base: u32, // table entry of the layer's first KV head
     new_tokens: u32, // staged rows of each head
     score_stride: u32, // elements from one head's scores to the next one's
+    octets: u32, // of a key, at run time: see window_logits
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<vec4<u32>>; // (layers, KV heads)
-@group(0) @binding(2) var<storage, read> keys: array<KvOctet>; // (rows, HEAD_DIM / 8)
-@group(0) @binding(3) var<storage, read> staged_keys: array<KvOctet>; // (KV heads, new_tokens, HEAD_DIM / 8)
+@group(0) @binding(2) var<storage, read> keys: array<KvOctet>; // (rows, octets)
+@group(0) @binding(3) var<storage, read> staged_keys: array<KvOctet>; // (KV heads, new_tokens, octets)
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>; // (KV heads, score_stride)
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -33,7 +33,7 @@ fn main(
     let j = wg_id.x * WORKGROUP_SIZE + local_index;
     let entry = table[params.table_base + kv_head];
     if (j < entry.y + params.new_tokens) {
-        let octets = HEAD_DIM / 8u;
+        let octets = params.octets;
         let staged_base = (kv_head * params.new_tokens + j - entry.y) * octets;
         let key_base = select(staged_base, (entry.x + j) * octets, j < entry.y);
         var squares = vec4<f32>(0.0);

@@ -12,7 +12,7 @@
 #import softmax
 #import window_logits
 
-override WORKGROUP_SIZE: u32 = 64u; // a power of two
+override WORKGROUP_SIZE: u32 = 64u; // at least 8
 
 struct Params {
     table_base: u32, // table entry of the layer's first KV head
@@ -28,9 +28,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read_write> stats: array<vec2<f32>>; // (window_rows, NUM_HEADS)
 
-// Of the eight rows, four in each column.
-var<workgroup> sh_max: array<mat2x4<f32>, WORKGROUP_SIZE>;
-var<workgroup> sh_sum: array<mat2x4<f32>, WORKGROUP_SIZE>;
+var<workgroup> sh_max: array<f32, ROWS * WORKGROUP_SIZE>; // [row][invocation]
+var<workgroup> sh_sum: array<f32, ROWS * WORKGROUP_SIZE>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -65,29 +64,25 @@ fn main(
         }
 #end
     }
-    sh_max[local_index] = mat2x4<f32>(max_0, max_1);
-    sh_sum[local_index] = mat2x4<f32>(sum_0, sum_1);
-    workgroupBarrier();
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
-        if (local_index < half) {
-            let other = local_index + half;
 #unroll c 0 2
-            {
-                let a = sh_max[local_index][$c];
-                let b = sh_max[other][$c];
-                let larger = max(a, b);
-                sh_max[local_index][$c] = larger;
-                sh_sum[local_index][$c] = sh_sum[local_index][$c] * exp(a - larger)
-                    + sh_sum[other][$c] * exp(b - larger);
-            }
+#unroll i 0 4
+    sh_max[(4u * $c + $i) * WORKGROUP_SIZE + local_index] = max_$c[$i];
+    sh_sum[(4u * $c + $i) * WORKGROUP_SIZE + local_index] = sum_$c[$i];
 #end
-        }
-        workgroupBarrier();
-    }
+#end
+    workgroupBarrier();
+    // One invocation a row, since each barrier of a tree takes software adapters a second to compile.
     if (local_index < ROWS && first_row + local_index < query_rows()) {
+        let first = local_index * WORKGROUP_SIZE;
+        var most = NEG_BIG;
+        for (var i = 0u; i < WORKGROUP_SIZE; i += 1u) {
+            most = max(most, sh_max[first + i]);
+        }
+        var sum = 0.0;
+        for (var i = 0u; i < WORKGROUP_SIZE; i += 1u) {
+            sum += sh_sum[first + i] * exp(sh_max[first + i] - most);
+        }
         let row = query_row(kv_head, first_row + local_index);
-        let max_logit = sh_max[0][local_index / 4u][local_index % 4u];
-        let sum = sh_sum[0][local_index / 4u][local_index % 4u];
-        stats[row.x * NUM_HEADS + row.y] = vec2<f32>(max_logit, sum);
+        stats[row.x * NUM_HEADS + row.y] = vec2<f32>(most, sum);
     }
 }

@@ -47,20 +47,20 @@ export function compressKernels(
   variant: CompressVariant,
 ): Partial<Record<CompressKernelName, KernelSpec>> {
   const { scorer, heads } = options.policy;
-  const { numKvHeads: NUM_KV_HEADS, headDim: HEAD_DIM } = shape;
+  const { headDim: HEAD_DIM } = shape;
   const imports = { kv: `kv_${shape.dtype}` };
   const scoring =
     scorer?.kind === "window"
       ? windowKernels(shape, options.pool, scorer.heads, variant)
       : scorer?.kind === "key-norm"
-        ? { score_keynorm: { name: "score_keynorm", imports, constants: { HEAD_DIM } } }
+        ? { score_keynorm: { name: "score_keynorm", imports } }
         : { score_recency: { name: "score_recency" } };
-  const split = { split_budget: { name: "split_budget", constants: { NUM_KV_HEADS } } };
+  const split = { split_budget: { name: "split_budget" } };
   const select = { WORKGROUP_SIZE: variant.selectSize };
   return {
     ...scoring,
     ...(heads === "adaptive" ? split : {}),
-    place_heads: { name: "place_heads", constants: { NUM_KV_HEADS } },
+    place_heads: { name: "place_heads" },
     select_topk: { name: "select_topk", constants: select },
     compact_kv: { name: "compact_kv", imports, constants: { HEAD_DIM } },
     compact_positions: { name: "compact_positions" },

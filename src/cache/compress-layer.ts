@@ -39,7 +39,8 @@ export function recordScores(
   if (scorer?.kind === "window") {
     recordWindowScores(context, list, scratch, call);
   } else if (scorer?.kind === "key-norm") {
-    const params = { ...layerParams(shape, call), score_stride };
+    const octets = shape.headDim / 8;
+    const params = { ...layerParams(shape, call), score_stride, octets };
     run(list, "score_keynorm", { table, keys, staged_keys, scores }, params, grid);
   } else {
     run(list, "score_recency", { scores }, { num_sinks: options.numSinks, score_stride }, grid);
@@ -100,15 +101,15 @@ export function recordSelection(
   const usesWindow = options.policy.scorer?.kind === "window";
   const ranks = usesWindow ? pooled : scores;
   const isSplit = splits(options, call);
+  const layer = { table_base, num_kv_heads: numKvHeads, new_tokens };
   if (isSplit) {
     const total_rows = rows * numKvHeads;
     const floor_rows = floorRows(options, rows);
-    const params = { table_base, new_tokens, score_stride, total_rows, floor_rows };
+    const params = { ...layer, score_stride, total_rows, floor_rows };
     run(list, "split_budget", { table, ranks, heads }, params, [1, 1, 1]);
   }
   const placing = {
-    table_base,
-    new_tokens,
+    ...layer,
     spare_rows,
     max_rows: evicts ? rows : NO_LIMIT,
     is_split: Number(isSplit),

@@ -31,11 +31,12 @@ describe("place_heads", () => {
       const mass = storageBuffer(gpu, new Float32Array(5));
       await runKernel(
         gpu,
-        { name: "place_heads", constants: { NUM_KV_HEADS: 4 } },
+        { name: "place_heads" },
         { table, heads, kept_mass: mass },
         {
           table_base: 1,
           new_tokens: newTokens,
+          num_kv_heads: 4,
           max_rows: 60,
           is_split: Number(isSplit),
           spare_rows: SPARE_ROWS,

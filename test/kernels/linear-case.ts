@@ -8,8 +8,32 @@ import type { LinearForm, LinearVariant, MatvecVariant } from "../../src/model/l
 import { expectClose } from "../expect-close.ts";
 import { seededRandom } from "../random.ts";
 import { linearReference } from "../reference/matmul.ts";
-import { dequantise, type PlanarMatrix, randomPlanar } from "../reference/planar.ts";
+import {
+  dequantise,
+  type PLANAR_LAYOUTS,
+  type PlanarMatrix,
+  randomPlanar,
+} from "../reference/planar.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
+
+/** A layer's form with the layout of its weights, by names. */
+export type LayoutAndForm = readonly [layout: keyof typeof PLANAR_LAYOUTS, form: LinearForm];
+
+/** Each form with q4, which most models have. */
+export const Q4_FORMS: readonly LayoutAndForm[] = [
+  ["q4", { norm: true, gated: true }],
+  ["q4", { norm: true, bias: true }],
+  ["q4", { residual: true }],
+];
+
+/** Each layout and each form: no line of WGSL knows of both, so that they need not all meet. */
+export const LAYOUTS_AND_FORMS: readonly LayoutAndForm[] = [
+  ["q4", { norm: true, bias: true }],
+  ["q8", { norm: true, gated: true }],
+  ["q8 with min", { residual: true }],
+  ["q8 of 16", { norm: true, gated: true }],
+  ["f16", { norm: true, bias: true }],
+];
 
 /** A shape of a linear layer, and where its operands lie. */
 export interface LinearShape {

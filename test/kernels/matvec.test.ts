@@ -1,21 +1,18 @@
 import { describe, test } from "vitest";
-import type { PlanarLayout } from "../../src/formats/planar.ts";
 import { broadcastSize, defaultChoice } from "../../src/model/linear-choice.ts";
-import type { LinearForm, MatvecVariant } from "../../src/model/linear-variants.ts";
+import type { MatvecVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
-import { expectLinear, type LinearShape } from "./linear-case.ts";
+import {
+  expectLinear,
+  LAYOUTS_AND_FORMS,
+  type LayoutAndForm,
+  type LinearShape,
+  Q4_FORMS,
+} from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
-const { q4, q8, f16 } = PLANAR_LAYOUTS;
-const layouts = Object.entries<PlanarLayout>(PLANAR_LAYOUTS);
-
-const FORMS: readonly LinearForm[] = [
-  { norm: true, gated: true },
-  { norm: true, bias: true },
-  { residual: true },
-];
 
 const PAIRED_SHAPES: readonly LinearShape[] = [
   { rows: 2, cols: 32, tokens: 1 },
@@ -31,56 +28,53 @@ const SHAPES: readonly LinearShape[] = [
   { rows: 5, cols: 2080, tokens: 1 },
 ];
 
-function testForm(variant: MatvecVariant, kind: string, layout: PlanarLayout, form: LinearForm) {
-  test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
-    await expectLinear(gpu, variant, layout, form, form.gated ? PAIRED_SHAPES : SHAPES);
-  });
+function testForms(variant: MatvecVariant, all: readonly LayoutAndForm[]): void {
+  for (const [kind, form] of all) {
+    test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
+      const shapes = form.gated ? PAIRED_SHAPES : SHAPES;
+      await expectLinear(gpu, variant, PLANAR_LAYOUTS[kind], form, shapes);
+    });
+  }
 }
-
-/** Every layout in one form, and q4 in all: the flags and the layouts meet in few lines. */
-function testLayoutsAndForms(variant: MatvecVariant): void {
-  for (const [kind, layout] of layouts) testForm(variant, kind, layout, { norm: true });
-  for (const form of FORMS) testForm(variant, "q4", q4, form);
-}
-
-const usual = defaultChoice(gpu).matvec;
 
 describe("the adapter's own choice", () => {
-  for (const [kind, layout] of layouts) testForm(usual, kind, layout, { norm: true });
-  for (const form of FORMS) {
-    testForm(usual, "q4", q4, form);
-    testForm(usual, "q8", q8, form);
-  }
+  testForms(defaultChoice(gpu).matvec, [...Q4_FORMS, ...LAYOUTS_AND_FORMS.slice(1)]);
 });
 
 describe("matvec_rows, x loaded by each thread", () => {
   const variant = { kernel: "matvec_rows", rows: 2, broadcast: 0, workgroupSize: 32 } as const;
-  for (const form of FORMS) testForm(variant, "q4", q4, form);
-  testForm(variant, "f16", f16, { norm: true });
+  testForms(variant, [...Q4_FORMS, ["f16", { norm: true }]]);
 });
 
 const broadcast = broadcastSize(gpu);
 describe.runIf(broadcast > 0)("matvec_rows, x broadcast", () => {
-  for (const rows of [4, 8]) {
-    for (const form of [{ norm: true, gated: true }, { residual: true }]) {
-      const variant = { kernel: "matvec_rows", rows, broadcast, workgroupSize: 16 } as const;
-      testForm(variant, `q4, ${rows} rows`, q4, form);
-    }
+  for (const [rows, form] of [
+    [4, { norm: true, gated: true }],
+    [8, { residual: true }],
+  ] as const) {
+    const variant = { kernel: "matvec_rows", rows, broadcast, workgroupSize: 16 } as const;
+    describe(`${rows} rows`, () => {
+      testForms(variant, [["q4", form]]);
+    });
   }
 });
 
 describe("matvec_lanes, sums in workgroup memory", () => {
-  testLayoutsAndForms({ kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups: false });
+  const variant = { kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups: false } as const;
+  testForms(variant, LAYOUTS_AND_FORMS);
 });
 
 describe.runIf(subgroups)("matvec_lanes, sums by shuffles", () => {
-  testLayoutsAndForms({ kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups });
+  testForms({ kernel: "matvec_lanes", groups: 2, lanes: 16, subgroups }, LAYOUTS_AND_FORMS);
   for (const [groups, lanes] of [
     [1, 8],
     [4, 32],
   ] as const) {
     const variant = { kernel: "matvec_lanes", groups, lanes, subgroups } as const;
-    testForm(variant, `q4, ${groups} groups, ${lanes} lanes`, q4, { norm: true, gated: true });
+    const gated = ["q4", { norm: true, gated: true }] as const;
+    describe(`${groups} groups, ${lanes} lanes`, () => {
+      testForms(variant, [gated]);
+    });
   }
 });
 
@@ -88,10 +82,10 @@ describe("more workgroups than one dimension of the grid holds", () => {
   const shape = { cols: 32, tokens: 1 };
   test("matvec_rows", async () => {
     const variant = { kernel: "matvec_rows", rows: 2, broadcast: 0, workgroupSize: 1 } as const;
-    await expectLinear(gpu, variant, q4, {}, [{ ...shape, rows: 131_072 + 3 }]);
+    await expectLinear(gpu, variant, PLANAR_LAYOUTS.q4, {}, [{ ...shape, rows: 131_072 + 3 }]);
   });
   test("matvec_lanes", async () => {
     const variant = { kernel: "matvec_lanes", groups: 1, lanes: 4, subgroups: false } as const;
-    await expectLinear(gpu, variant, q4, {}, [{ ...shape, rows: 524_288 + 5 }]);
+    await expectLinear(gpu, variant, PLANAR_LAYOUTS.q4, {}, [{ ...shape, rows: 524_288 + 5 }]);
   });
 });

@@ -31,13 +31,14 @@ describe("score_keynorm", () => {
       const scores = storageBuffer(gpu, new Float32Array(2 * STRIDE));
       await runKernel(
         gpu,
-        {
-          name: "score_keynorm",
-          imports: { kv: `kv_${dtype}` },
-          constants: { HEAD_DIM: headDim },
-        },
+        { name: "score_keynorm", imports: { kv: `kv_${dtype}` } },
         { table, keys, staged_keys, scores },
-        { table_base: LAYER * 2, new_tokens: newTokens, score_stride: STRIDE },
+        {
+          table_base: LAYER * 2,
+          new_tokens: newTokens,
+          score_stride: STRIDE,
+          octets: headDim / 8,
+        },
         [Math.ceil(STRIDE / 64), 2, 1],
       );
       const expected = scoreKeynorm(layer.keys);

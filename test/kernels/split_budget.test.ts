@@ -18,7 +18,7 @@ async function expectSplit(
   const heads = storageBuffer(gpu, new Uint32Array(ranks.length * 4));
   await runKernel(
     gpu,
-    { name: "split_budget", constants: { NUM_KV_HEADS: ranks.length } },
+    { name: "split_budget" },
     {
       table: storageBuffer(
         gpu,
@@ -29,6 +29,7 @@ async function expectSplit(
     },
     {
       table_base: TABLE_BASE,
+      num_kv_heads: ranks.length,
       new_tokens: NEW_TOKENS,
       score_stride: stride,
       total_rows: totalRows,
