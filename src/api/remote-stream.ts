@@ -18,7 +18,7 @@ export interface RemoteRequest {
 /**
  * Post a request and yield the data of its server-sent events, parsed, until `[DONE]` or the end.
  * Breaking off cancels the request.
- * @throws RemoteError when the server can't be reached, refuses, or sends what isn't JSON; the
+ * @throws RemoteError when the server can't be reached, refuses, breaks off, or sends what isn't JSON; the
  * signal's reason when it is aborted
  */
 export async function* remoteEvents(request: RemoteRequest): AsyncGenerator<unknown, void> {
@@ -52,7 +52,8 @@ export async function* remoteEvents(request: RemoteRequest): AsyncGenerator<unkn
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof RemoteError) throw error;
-    throw unreachable(url, error);
+    const message = `${url} broke off in the middle of its answer: ${String(error)}; ask again`;
+    throw new RemoteError(message, undefined, "", { cause: error });
   } finally {
     await reader.cancel().catch(() => {});
   }

@@ -120,10 +120,10 @@ export class BufferAllocator {
     memory.destroy();
   }
 
-  /** Free everything that is left, or what is left of the buffers from number `first` on. */
-  destroyAll(first = 0): void {
+  /** Free everything that is left, or what is left of the buffers from number `first` to before `end`. */
+  destroyAll(first = 0, end: number = Infinity): void {
     for (const [memory, { id }] of this.#entries) {
-      if (id >= first) this.destroy(memory);
+      if (id >= first && id < end) this.destroy(memory);
     }
   }
 

@@ -35,7 +35,7 @@ export interface GpuContext {
   /**
    * Run what allocates, and throw a GpuOutOfMemoryError if the device could not serve it. `bytes`
    * is the size of the whole, for the message. When this throws, for whatever reason, the buffers
-   * that were made meanwhile are freed.
+   * that were made meanwhile are freed. Calls may overlap where `allocate` gives no promise.
    */
   allocating<T>(label: string, bytes: number, allocate: () => T | Promise<T>): Promise<T>;
   /** Resolves when everything submitted so far is done. */
@@ -93,13 +93,21 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
     kernels: new KernelCache(device),
     throwIfFailed,
     settled,
-    async allocating(label, bytes, allocate) {
+    async allocating<T>(label: string, bytes: number, allocate: () => T | Promise<T>): Promise<T> {
       const first = buffers.nextId;
       const usedBefore = buffers.now.total;
       // A buffer that could not be had makes commands invalid too; those errors are of no interest.
       device.pushErrorScope("validation");
       device.pushErrorScope("out-of-memory");
-      const [outcome] = await Promise.allSettled([(async () => allocate())()]);
+      let outcome: PromiseSettledResult<T>;
+      try {
+        const made = allocate();
+        // Scopes are a stack of the device's: no other call may come between, so nothing is awaited in vain.
+        outcome = { status: "fulfilled", value: made instanceof Promise ? await made : made };
+      } catch (reason) {
+        outcome = { status: "rejected", reason };
+      }
+      const end = buffers.nextId;
       const scopes = [device.popErrorScope(), device.popErrorScope()] as const;
       try {
         const [noMemory, invalid] = await settled(Promise.all(scopes));
@@ -108,7 +116,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
         if (invalid !== null) throw new ShaderError("GPU command", [invalid.message]);
         return outcome.value;
       } catch (error) {
-        buffers.destroyAll(first);
+        buffers.destroyAll(first, end);
         throw error;
       }
     },

@@ -68,6 +68,20 @@ describe("allocating", () => {
     buffers.destroyAll();
   });
 
+  test("calls that overlap: each gets its own errors, and keeps its own buffers", async () => {
+    const { device, buffers, allocating } = await openTestDevice();
+    const make = (label: string, valid: boolean): Promise<GPUBuffer> =>
+      allocating(label, 64, () => {
+        const buffer = buffers.create(spec(label, 64));
+        if (!valid) device.queue.writeBuffer(buffer, 60, new Uint32Array(4));
+        return buffer;
+      });
+    const valid = [true, false, true, true, false, true];
+    const outcomes = await Promise.allSettled(valid.map((each, i) => make(`${i}`, each)));
+    expect(outcomes.map(({ status }) => status === "fulfilled")).toEqual(valid);
+    expect(buffers.entries().map(({ label }) => label)).toEqual(["0", "2", "3", "5"]);
+  });
+
   test("an invalid command is an error of ours", async () => {
     const { device, buffers, allocating } = await openTestDevice();
     const attempt = allocating("one", 64, () => {

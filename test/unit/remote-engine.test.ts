@@ -222,6 +222,7 @@ describe("a typed error for", () => {
       response.write(said("half"), () => response.destroy());
     });
     expect(error).toMatchObject({ code: "remote", text: "half" });
+    expect((error as Error).message).toMatch(/broke off in the middle of its answer.*ask again/);
   });
 
   test("no server", async () => {
