@@ -9,6 +9,7 @@ import {
 } from "./http-range.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import {
+  checkWhole,
   findPieces,
   folderOf,
   type Manifest,
@@ -47,6 +48,8 @@ export interface DownloadOptions extends HttpOptions {
   readonly pauseMs?: number;
   /** Throws where so many more bytes don't fit. */
   readonly checkRoom?: (bytes: number) => Promise<void>;
+  /** Asks for the SHA-256 of the whole file, which the copy must have; undefined where nobody tells. */
+  readonly findSha256?: () => Promise<string | undefined>;
 }
 
 /**
@@ -55,7 +58,7 @@ export interface DownloadOptions extends HttpOptions {
  * used without asking the server.
  *
  * @returns a source that reads the copy.
- * @throws SourceError when it cannot be fetched or stored, or changes meanwhile; the signal's reason when aborted.
+ * @throws SourceError when it cannot be fetched or stored, changes meanwhile, or is not what its hub says; the signal's reason when aborted.
  */
 export async function download(
   backend: StoreBackend,
@@ -68,12 +71,15 @@ export async function download(
   let manifest = await readManifest(backend, folder);
   let pieces = manifest ? await findPieces(backend, folder, manifest) : new Map<number, string>();
   if (manifest && pieces.size === pieceCount(manifest)) {
-    return storedSource(backend, folder, manifest, pieces);
+    const source = storedSource(backend, folder, manifest, pieces);
+    await checkWhole(backend, folder, manifest, source, signal);
+    return source;
   }
   const remote = await retried(options, () => openHttpFile(url, options));
   if (manifest === undefined || !isSame(manifest, remote)) {
     await backend.removeFolder(folder);
-    manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote) };
+    const sha256 = (await retried(options, async () => options.findSha256?.())) ?? "";
+    manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote), sha256 };
     pieces = new Map();
     await writeManifest(backend, folder, manifest);
   }
@@ -110,7 +116,9 @@ export async function download(
     signal?.throwIfAborted();
     throw error;
   }
-  return storedSource(backend, folder, fixed, pieces);
+  const source = storedSource(backend, folder, fixed, pieces);
+  await checkWhole(backend, folder, fixed, source, signal);
+  return source;
 }
 
 async function stored<T>(url: string, write: () => Promise<T>): Promise<T> {

@@ -17,10 +17,11 @@ const REPOSITORY = /^[\w-][\w.-]{0,95}\/[\w-][\w.-]{0,95}$/;
 const PATH = /^(?!\.)[\w.-]+(?:\/(?!\.)[\w.-]+)*$/;
 
 /**
- * The address under which a hub serves the repository's files; it ends in "/".
+ * The address under which a hub serves the repository's files, or what Git itself holds of them (`raw`: of large ones
+ * only pointers); it ends in "/".
  * @throws InvalidOptionError where a part is no name: nothing of it may lead to another address.
  */
-export function hubAddress(model: HubModel): string {
+export function hubAddress(model: HubModel, kind: "resolve" | "raw" = "resolve"): string {
   const { repository, revision = "main", endpoint = DEFAULT_ENDPOINT, file } = model;
   if (!REPOSITORY.test(repository)) {
     throw new InvalidOptionError("repository", repository, '"owner/name"');
@@ -35,5 +36,5 @@ export function hubAddress(model: HubModel): string {
     throw new InvalidOptionError("endpoint", endpoint, "an http address");
   }
   const base = endpoint.replace(/\/+$/, "");
-  return `${base}/${repository}/resolve/${encodeURIComponent(revision)}/`;
+  return `${base}/${repository}/${kind}/${encodeURIComponent(revision)}/`;
 }

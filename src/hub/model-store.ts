@@ -3,6 +3,7 @@ import type { ByteSource } from "../formats/byte-source.ts";
 import type { ModelFolder } from "../formats/folder.ts";
 import { download, type DownloadOptions } from "./download.ts";
 import { urlFolder } from "./folders.ts";
+import { hubSha256 } from "./hub-hash.ts";
 import { hubAddress, type HubModel } from "./hub-repository.ts";
 import {
   cacheBackend,
@@ -28,7 +29,7 @@ export interface StoredFile {
 }
 
 /** Options of a download by a store. */
-export type StoreDownloadOptions = Omit<DownloadOptions, "checkRoom">;
+export type StoreDownloadOptions = Omit<DownloadOptions, "checkRoom" | "findSha256">;
 
 /** Model files kept on this device, so that they are fetched once. */
 export interface ModelStore {
@@ -45,7 +46,10 @@ export interface ModelStore {
    *   What was fetched stays, and the next call goes on from there.
    */
   download(url: string | URL, options?: StoreDownloadOptions): Promise<ByteSource>;
-  /** The same for one file of a hub's repository (`file`), or for all files that a model needs, as they are asked for. */
+  /**
+   * The same for one file of a hub's repository (`file`), or for all files that a model needs, as they are asked for.
+   * Large ones must have the SHA-256 that the hub says: else they are deleted, with a SourceError.
+   */
   model(model: HubModel, options?: StoreDownloadOptions): Promise<ByteSource | ModelFolder>;
   /** All files, complete or not. */
   list(): Promise<StoredFile[]>;
@@ -100,11 +104,14 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       return download(files, absolute(url), { ...options, checkRoom });
     },
     async model(model, options = {}) {
-      const address = hubAddress(model);
-      if (model.file !== undefined) return store.download(`${address}${model.file}`, options);
-      return urlFolder(address, (url, signal) =>
-        store.download(url, { ...options, ...(signal && { signal }) }),
-      );
+      const [address, raw] = [hubAddress(model), hubAddress(model, "raw")];
+      const open = (url: string, signal = options.signal): Promise<ByteSource> => {
+        askToPersist();
+        const findSha256 = (): Promise<string | undefined> =>
+          hubSha256(`${raw}${url.slice(address.length)}`, { ...options, signal });
+        return download(files, url, { ...options, signal, checkRoom, findSha256 });
+      };
+      return model.file === undefined ? urlFolder(address, open) : open(`${address}${model.file}`);
     },
     async list() {
       const found: StoredFile[] = [];

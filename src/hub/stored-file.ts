@@ -2,6 +2,7 @@ import { ModelFormatError, SourceError } from "../errors.ts";
 import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 import { parseJsonObject } from "../formats/json-file.ts";
 import { jsonString, jsonUint } from "../formats/json-fields.ts";
+import { Sha256 } from "./sha256.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 /** What a stored file is a copy of. Its pieces are files of their own, named by index and SHA-256. */
@@ -12,10 +13,12 @@ export interface Manifest {
   /** Of the server's answer; empty where it has none. */
   readonly etag: string;
   readonly lastModified: string;
+  /** Of the whole file, as its hub says; empty where none does. */
+  readonly sha256: string;
 }
 
 const MANIFEST_FILE = "manifest.json";
-const FORMAT = 1;
+const FORMAT = 2;
 const PIECE = /^piece-(\d+)-([0-9a-f]{64})$/;
 
 /** The folder of an address in a store. */
@@ -47,6 +50,7 @@ export async function readManifest(
       pieceBytes,
       etag: jsonString(json, "etag"),
       lastModified: jsonString(json, "lastModified"),
+      sha256: jsonString(json, "sha256"),
     };
   } catch (error) {
     if (error instanceof ModelFormatError) return undefined;
@@ -104,6 +108,35 @@ export async function isSound(
   const blob = await backend.read(folder, name);
   if (blob === undefined) return false;
   return (await sha256(new Uint8Array(await blob.arrayBuffer()))) === PIECE.exec(name)?.[2];
+}
+
+/** Stands beside pieces that together hash to what the hub says. */
+const CHECKED_FILE = "checked";
+
+/**
+ * Compare a file, all of whose pieces are there, with its hub's SHA-256, once. One that differs is removed.
+ * @throws SourceError
+ */
+export async function checkWhole(
+  backend: StoreBackend,
+  folder: string,
+  manifest: Manifest,
+  source: ByteSource,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { url, size, pieceBytes, sha256: expected } = manifest;
+  if (expected === "" || (await backend.read(folder, CHECKED_FILE)) !== undefined) return;
+  const hash = new Sha256();
+  for (let at = 0; at < size; at += pieceBytes) {
+    hash.update(await source.read(at, Math.min(pieceBytes, size - at), signal));
+  }
+  const actual = hash.digest();
+  if (actual !== expected) {
+    await backend.removeFolder(folder);
+    const what = `has the SHA-256 ${actual}, and not ${expected} as its hub says`;
+    throw new SourceError(url, `${what}; it was deleted: download it again`);
+  }
+  await backend.write(folder, CHECKED_FILE, new TextEncoder().encode(actual));
 }
 
 /** Reads a stored file, all of whose pieces are there. */
