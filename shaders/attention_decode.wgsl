@@ -28,7 +28,6 @@ struct Params {
     table_base: u32, // table entry of the layer's first KV head
     splits: u32,
     split_rows: u32, // rows of a split
-    own_octets: u32, // OCTETS / 4, at run time: an unrolled loop of loads takes seconds to compile
     scale: f32,
 }
 
@@ -91,7 +90,7 @@ fn main(
 #unroll h 0 HEADS
             var part_$h = 0.0;
 #end
-            for (var i = 0u; i < params.own_octets; i += 1u) {
+            for (var i = 0u; i < OCTETS / 4u; i += 1u) {
                 let key = keys[source + 4u * i];
                 let low = kv_low(key);
                 let high = kv_high(key);

@@ -32,7 +32,6 @@ struct Params {
     staged_offset: u32,
     staged_stride: u32, // rows from one head's staged rows to the next one's
     stats_from: u32, // index in the prefill
-    words: u32, // WORDS, at run time: an unrolled loop of loads takes seconds to compile
     scale: f32,
 }
 
@@ -101,7 +100,7 @@ fn main(
 #unroll c 0 COLS
         var logit_$c = vec4<f32>();
 #end
-        for (var w = 0u; w < params.words; w += 1u) {
+        for (var w = 0u; w < WORDS; w += 1u) {
 #unroll r 0 4
             let q_$r = qkv[query_$r + w];
 #end

@@ -64,13 +64,10 @@ export function decodeHeads({ numHeads, numKvHeads, headDim }: AttentionShape): 
   return heads;
 }
 
-/**
- * Octets of a cache row that a lane of a decode workgroup takes; the lanes share a row evenly. In the
- * kernels for GPUs four threads do.
- */
+/** Octets of a cache row that a lane of a decode workgroup takes; the lanes share a row evenly. */
 export function decodeOctets({ headDim }: AttentionShape, lanes: number): number {
   const octets = headDim / 8;
-  return octets / (lanes > 0 && octets % lanes === 0 ? lanes : 4);
+  return octets / (octets % lanes === 0 ? lanes : 4);
 }
 
 /** The kernels of a model shape by what they do. */

@@ -177,7 +177,7 @@ export class Attention {
         staged_stride: staged.stride,
         stats_from: stats?.from ?? 0xffffffff,
         scale: 1 / Math.sqrt(headDim),
-        words: headDim / 4,
+        ...(this.#variant.lanes === 0 ? {} : { words: headDim / 4 }),
       };
       const workgroups = Math.ceil(rows / prefillQueries(this.#shape, this.#variant));
       list.run(this.#kernels.prefill, buffers, params, [workgroups, numKvHeads, 1]);
@@ -205,7 +205,7 @@ export class Attention {
       splits,
       split_rows: splitRows,
       scale: 1 / Math.sqrt(headDim),
-      own_octets: decodeOctets(this.#shape, lanes),
+      ...(lanes === 0 ? {} : { own_octets: decodeOctets(this.#shape, lanes) }),
     };
     const partial_out = splits === 1 ? out : this.#partialOut;
     const partial_stats = this.#partialStats;
