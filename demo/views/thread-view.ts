@@ -29,14 +29,21 @@ export function createThreadView(
   toEnd.className = "to-end";
   setHidden(toEnd, true);
   scroller.after(toEnd);
-  // Kept from scroll to scroll: once the content has grown, the end is elsewhere.
   let follows = true;
+  let top = 0;
   let shown: Pick<ChatState, "turns" | "comparison"> = { turns: [], comparison: undefined };
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollHeight - scroller.clientHeight;
-    follows = end - scroller.scrollTop < FOLLOW_PX;
+    // Content that has grown moves the end away; only who scrolls back leaves it.
+    if (end - scroller.scrollTop < FOLLOW_PX) follows = true;
+    else if (scroller.scrollTop < top) follows = false;
+    top = scroller.scrollTop;
     setHidden(toEnd, follows);
   });
+  // When its height is known anyway, and for what grows by itself too.
+  new ResizeObserver(() => {
+    if (follows && views.size > 0) scroller.scrollTop = scroller.scrollHeight;
+  }).observe(log.parentElement ?? log);
   return {
     render(state) {
       const before = views.size;
@@ -58,9 +65,7 @@ export function createThreadView(
         view.render(state, turn, index === state.turns.length - 1, isFree);
       }
       // A new question is always brought into view; while reading back, nothing is pulled away.
-      if (views.size > 0 && (follows || views.size > before)) {
-        scroller.scrollTop = scroller.scrollHeight;
-      }
+      if (views.size > before) follows = true;
       setHidden(toEnd, follows || views.size === 0);
     },
     editLast() {

@@ -71,7 +71,10 @@ export class ZigMeter extends ChartElement<MeterData> {
     const percent = (bytes: number): string => `${((100 * bytes) / scale).toFixed(3)}%`;
     setAttributes(this.#full, { width: percent(full) });
     setAttributes(this.#now, { width: percent(allocated) });
-    setAttributes(this.#peak, { x1: percent(peak), x2: percent(peak) });
+    setAttributes(this.#peak, {
+      ...{ x1: percent(peak), x2: percent(peak) },
+      visibility: peak === 0 ? "hidden" : "visible",
+    });
     setAttributes(this.#stage, {
       "aria-valuemax": scale,
       "aria-valuenow": allocated,
