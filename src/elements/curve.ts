@@ -22,7 +22,8 @@ export interface CurveData {
 
 const CSS = `
 .plot { height: var(--zig-curve-height, 12rem); border-left: 1px solid var(--_edge); border-bottom: 1px solid var(--_edge); }
-path { fill: none !important; stroke: currentColor; stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
+.plot path { fill: none; }
+path { stroke: currentColor; stroke-width: 1.5px; vector-effect: non-scaling-stroke; }
 .chosen { stroke-width: 3px; }
 .at { stroke: var(--_ink); stroke-dasharray: 4 3; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 4px 0; }

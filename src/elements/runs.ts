@@ -25,7 +25,8 @@ const CSS = `
 figure { margin: 0; }
 figcaption { padding-bottom: 4px; color: var(--_ink-soft); }
 .plot { height: var(--zig-runs-height, 12rem); border-bottom: 1px solid var(--_line); }
-path { fill: none !important; stroke: currentColor; stroke-width: 2px; vector-effect: non-scaling-stroke; }
+.plot path { fill: none; }
+path { stroke: currentColor; stroke-width: 2px; vector-effect: non-scaling-stroke; }
 .dash1 { stroke-dasharray: 8 4; }
 .dash2 { stroke-dasharray: 2 3; }
 .dash3 { stroke-dasharray: 10 3 2 3; }
