@@ -1,4 +1,4 @@
-import { cp } from "node:fs/promises";
+import { cp, readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,6 +58,30 @@ function publicFiles(withModels: boolean): Plugin {
   };
 }
 
+/** What the site's files contain of other projects, with the file in which each keeps its terms. */
+const BUNDLED = {
+  "streaming-markdown": "license",
+  "@huggingface/jinja": "LICENSE",
+  "@huggingface/tokenizers": "LICENSE",
+};
+
+/** Puts the licences that have to go with the site's code beside it, as `licenses.txt`. */
+function licenses(): Plugin {
+  return {
+    name: "ziggurat:licenses",
+    apply: "build",
+    async generateBundle() {
+      const files = Object.entries(BUNDLED).map(async ([name, file]) => {
+        const terms = await readFile(join(top, "node_modules", name, file), "utf8");
+        return `${name}\n\n${terms.trim()}\n`;
+      });
+      const own = `Ziggurat\n\n${await readFile(join(top, "LICENSE"), "utf8")}`;
+      const source = [own, ...(await Promise.all(files))].join(`\n${"-".repeat(80)}\n\n`);
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source });
+    },
+  };
+}
+
 /** Serves the tests (from the top), the dev server and the site's build (both from demo/). */
 const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   root: mode === "test" ? top : `${top}demo`,
@@ -65,7 +89,7 @@ const config: ViteUserConfigExport = defineConfig(({ mode }) => ({
   cacheDir: `${top}node_modules/.cache/vite`,
   base: "./",
   server: { fs: { allow: [top] } },
-  plugins: [publicFiles(mode === WITH_MODELS)],
+  plugins: [publicFiles(mode === WITH_MODELS), licenses()],
   worker: { format: "es" },
   build: {
     target: "es2023",

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,8 +21,8 @@ afterEach(async () => {
 });
 
 test.each([
-  ["production", ["icon.svg", "index.html"]],
-  ["with-models", ["icon.svg", "index.html", "models/m.gguf"]],
+  ["production", ["icon.svg", "index.html", "licenses.txt"]],
+  ["with-models", ["icon.svg", "index.html", "licenses.txt", "models/m.gguf"]],
 ])("a site built in mode %s holds %j", async (mode, expected) => {
   const outDir = join(folder, "site");
   await build({
@@ -37,4 +37,8 @@ test.each([
   expect(files.filter((name) => name.startsWith("models"))).toHaveLength(
     mode === "with-models" ? 2 : 0,
   );
+  const licenses = await readFile(join(outDir, "licenses.txt"), "utf8");
+  for (const terms of ["MIT License", "Apache License", "streaming-markdown\n"]) {
+    expect(licenses).toContain(terms);
+  }
 });
