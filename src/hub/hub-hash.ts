@@ -1,5 +1,4 @@
-import type { HttpOptions } from "./http-range.ts";
-import { TransferError } from "./http-range.ts";
+import { type HttpOptions, TransferError } from "./http-range.ts";
 
 /** A Git LFS pointer is shorter than this. */
 const MAX_POINTER_BYTES = 1024;

@@ -1,3 +1,4 @@
+import { test } from "vitest";
 import type { PlanarLayout } from "../../src/formats/planar.ts";
 import { groupedBytes, groupRows } from "../../src/formats/row-groups.ts";
 import type { GpuContext } from "../../src/gpu/device.ts";
@@ -10,7 +11,7 @@ import { seededRandom } from "../random.ts";
 import { linearReference } from "../reference/matmul.ts";
 import {
   dequantise,
-  type PLANAR_LAYOUTS,
+  PLANAR_LAYOUTS,
   type PlanarMatrix,
   randomPlanar,
 } from "../reference/planar.ts";
@@ -48,6 +49,22 @@ export interface LinearShape {
 }
 
 const EPS = 1e-5;
+
+/** A test for each layout and form; those whose rows are pairs (gate and up) take the even shapes. */
+export function testForms(
+  gpu: GpuContext,
+  variant: LinearVariant,
+  shapes: readonly LinearShape[],
+  all: readonly LayoutAndForm[],
+): void {
+  const paired = shapes.filter(({ rows }) => rows % 2 === 0);
+  for (const [kind, form] of all) {
+    test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
+      const fitting = form.gated ? paired : shapes;
+      await expectLinear(gpu, variant, PLANAR_LAYOUTS[kind], form, fitting);
+    });
+  }
+}
 
 /** Run one variant on random operands and compare each element of y, and what lies around it, with the twin. */
 export async function expectLinear(

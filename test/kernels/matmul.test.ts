@@ -1,64 +1,56 @@
 import { describe, test } from "vitest";
 import { defaultChoice } from "../../src/model/linear-choice.ts";
-import type { MatmulVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
 import {
   expectLinear,
   LAYOUTS_AND_FORMS,
-  type LayoutAndForm,
   type LinearShape,
   Q4_FORMS,
+  testForms,
 } from "./linear-case.ts";
 
 const subgroups = adapterFeatures.has("subgroups");
 const gpu = await openTestDevice({ features: subgroups ? ["subgroups"] : [] });
 
-const PAIRED_SHAPES: readonly LinearShape[] = [
+const SHAPES: readonly LinearShape[] = [
   { rows: 2, cols: 32, tokens: 2 },
   { rows: 34, cols: 96, tokens: 5, xOffset: 4, yOffset: 3 },
   { rows: 62, cols: 64, tokens: 9, splitAt: 30 },
   { rows: 130, cols: 576, tokens: 3 },
-];
-const SHAPES: readonly LinearShape[] = [
-  ...PAIRED_SHAPES,
   { rows: 1, cols: 32, tokens: 7 },
   { rows: 31, cols: 64, tokens: 8 },
   { rows: 63, cols: 1536, tokens: 2 },
   { rows: 65, cols: 96, tokens: 65 },
 ];
 
-function testForms(variant: MatmulVariant, all: readonly LayoutAndForm[]): void {
-  for (const [kind, form] of all) {
-    test(`${kind}, ${Object.keys(form).join(" ")}`, async () => {
-      const shapes = form.gated ? PAIRED_SHAPES : SHAPES;
-      await expectLinear(gpu, variant, PLANAR_LAYOUTS[kind], form, shapes);
-    });
-  }
-}
-
 describe("the adapter's own choice", () => {
-  testForms(defaultChoice(gpu).matmul, [...Q4_FORMS, ...LAYOUTS_AND_FORMS.slice(1)]);
+  testForms(gpu, defaultChoice(gpu).matmul, SHAPES, [...Q4_FORMS, ...LAYOUTS_AND_FORMS.slice(1)]);
 });
 
 describe("matmul_rows, x loaded by each thread", () => {
   const sizes = { rows: 2, tokens: 3, workgroupSize: 16 };
   const variant = { kernel: "matmul_rows", broadcast: 0, ...sizes } as const;
-  testForms(variant, [...Q4_FORMS, ["f16", { norm: true }]]);
+  testForms(gpu, variant, SHAPES, [...Q4_FORMS, ["f16", { norm: true }]]);
 });
 
 describe("matmul_tile", () => {
-  testForms({ kernel: "matmul_tile", tile: 64, quads: 1, step: 32 }, LAYOUTS_AND_FORMS);
+  testForms(
+    gpu,
+    { kernel: "matmul_tile", tile: 64, quads: 1, step: 32 },
+    SHAPES,
+    LAYOUTS_AND_FORMS,
+  );
 });
 
 describe("matmul_tile, 8 x 8 in a thread", () => {
   const gated = ["q4", { norm: true, gated: true }] as const;
-  testForms({ kernel: "matmul_tile", tile: 64, quads: 2, step: 32 }, [gated]);
+  testForms(gpu, { kernel: "matmul_tile", tile: 64, quads: 2, step: 32 }, SHAPES, [gated]);
 });
 
 describe("matmul_tile of 128", () => {
   const variant = { kernel: "matmul_tile", tile: 128, quads: 2, step: 16 } as const;
-  testForms(variant, [
+  testForms(gpu, variant, SHAPES, [
     ["q4", { norm: true, gated: true }],
     ["q4", { residual: true }],
   ]);
