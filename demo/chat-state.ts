@@ -72,6 +72,8 @@ export interface ChatState {
   /** Another number for another conversation. */
   conversationId: number;
   turns: Turn[];
+  /** The turn that the cache holds, prompt and answer; undefined where it holds none of these. */
+  heldTurnId: number | undefined;
   /** The conversation before "New conversation", to bring back. */
   putAside: PutAside;
   /** What the last change took away, to undo it. */

@@ -2,16 +2,17 @@ import { openUrlSource } from "../src/index.ts";
 import { answerLastTurn } from "./answering.ts";
 import { type ChatState, isBusy, type ModelChoice, openTurn } from "./chat-state.ts";
 import { compareAnswers, createComparison } from "./comparison.ts";
-import { createTurn, type Question, type Turn } from "./conversation.ts";
+import type { Question, Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
 import { foretellQuestion } from "./forecast.ts";
-import { fromStored, type StoredTurn } from "./history/stored-conversation.ts";
+import type { StoredTurn } from "./history/stored-conversation.ts";
 import { dropKept, findKept } from "./kept-models.ts";
 import { createModelSlot } from "./model-slot.ts";
 import { describeLoadProblem } from "./problem.ts";
 import { previewTurn, type ReadingCost } from "./reading-cost.ts";
 import { halveBudget, type Settings } from "./settings.ts";
+import { createTurnList } from "./turn-list.ts";
 
 /** What the user can do; views call it and show `state` when told that it has changed. */
 export interface Chat {
@@ -38,16 +39,18 @@ export interface Chat {
   ask(question: Question): boolean;
   /** Stop the answer that is being made, or waits; what came until then stays. */
   stop(): void;
-  /** Make the last answer again. */
+  /** Make the last answer again; the one that is there becomes an earlier version. */
   answerAgain(): void;
   /** Answer the last question with the full cache and with the compressed one, side by side. */
   compare(): void;
   /** Write on where the last answer ended. */
   goOn(): void;
-  /** Ask a question in other words; what came after it goes. */
+  /** Ask a question in other words; it and what came after it become an earlier version. */
   edit(turn: Turn, text: string): void;
-  /** Take a question and its answer out of the conversation. */
+  /** Take a question and its answer out of the conversation, with all their versions. */
   remove(turn: Turn): void;
+  /** Show the version before or after that of a turn, and what followed that; refused while one is open. */
+  showVersion(turn: Turn, step: -1 | 1): void;
   undo(): void;
   /** What asking this turn's question (again) would have to read. */
   costOf(turn: Turn): Promise<ReadingCost | undefined>;
@@ -67,8 +70,6 @@ export interface Chat {
   openConversation(turns: readonly StoredTurn[]): void;
 }
 
-const NO_QUESTION: Question = { text: "", documents: [] };
-
 /** The page's logic, without a view. */
 export function createChat(offered: ModelChoice, settings: Settings, onChange: () => void): Chat {
   const state: ChatState = {
@@ -77,20 +78,20 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     model: { step: "none" },
     conversationId: 1,
     turns: [],
+    heldTurnId: undefined,
     putAside: { conversationId: 0, turns: [] },
     undo: undefined,
     comparison: undefined,
     settings,
     settingsProblem: undefined,
   };
-  let nextTurnId = 1;
-  let nextConversationId = 2;
   let answering: AbortController | undefined;
 
   const update = (patch: Partial<ChatState>): void => {
     Object.assign(state, patch);
     onChange();
   };
+  const list = createTurnList(state, update);
   const slot = createModelSlot({
     state,
     update,
@@ -162,7 +163,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
 
     ask(question) {
       if (isOpen() || state.device === undefined) return false;
-      update({ turns: [...state.turns, createTurn(nextTurnId++, question)], undo: undefined });
+      list.add(question);
       answerOrLoad(false);
       return true;
     },
@@ -177,10 +178,8 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
 
     answerAgain() {
-      const turn = state.turns.at(-1);
-      if (turn === undefined || isOpen()) return;
-      turn.state = "waiting";
-      update({ comparison: undefined });
+      if (state.turns.length === 0 || isOpen()) return;
+      list.again();
       answerOrLoad(false);
     },
 
@@ -212,24 +211,21 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
 
     edit(turn, text) {
-      const at = state.turns.indexOf(turn);
-      if (at < 0 || isOpen()) return;
-      const undo = { said: "The question was changed.", turns: state.turns };
-      const question = { ...turn, text };
-      update({ turns: [...state.turns.slice(0, at), createTurn(nextTurnId++, question)], undo });
+      if (!state.turns.includes(turn) || isOpen()) return;
+      list.edit(turn, text);
       answerOrLoad(false);
     },
 
     remove(turn) {
-      if (isOpen()) return;
-      const undo = { said: "A question and its answer were deleted.", turns: state.turns };
-      update({ turns: state.turns.filter((other) => other !== turn), undo });
+      if (!isOpen()) list.remove(turn);
     },
+
+    showVersion: (turn, step) => list.showVersion(turn, step),
 
     undo() {
       if (state.undo === undefined) return;
       chat.stop();
-      update({ turns: state.undo.turns, undo: undefined });
+      list.undo();
     },
 
     costOf: (turn) => previewTurn(state, turn),
@@ -250,41 +246,30 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       const { engine } = state.model;
       const documents = await fitDocument(engine, state, chat.maxTokens);
       if (state.turns.at(-1) !== turn || isOpen()) return;
-      const shorter = createTurn(nextTurnId++, { ...turn, documents });
-      update({ turns: [...state.turns.slice(0, -1), shorter] });
+      list.cut(documents);
       answerOrLoad(false);
     },
 
     takeBackQuestion() {
-      const turn = state.turns.at(-1);
-      if (turn === undefined || isOpen()) return NO_QUESTION;
-      update({ turns: state.turns.slice(0, -1) });
-      return turn;
+      return list.takeBack();
     },
 
     newConversation() {
       chat.stop();
-      if (state.turns.length > 0) showTurns(nextConversationId++, []);
+      list.begin();
     },
 
     bringBack() {
       chat.stop();
-      showTurns(state.putAside.conversationId, state.putAside.turns);
+      list.bringBack();
     },
 
     openConversation(turns) {
       chat.stop();
-      const restored = turns.map((turn) => fromStored(nextTurnId++, turn));
-      showTurns(nextConversationId++, restored);
-      update({ putAside: { conversationId: 0, turns: [] } });
+      list.open(turns);
     },
   };
   return chat;
-
-  function showTurns(conversationId: number, turns: Turn[]): void {
-    const putAside = { conversationId: state.conversationId, turns: state.turns };
-    update({ conversationId, turns, putAside, undo: undefined, comparison: undefined });
-  }
 
   /** Without storage there is nothing to find, and nothing to say. */
   async function lookForKept(): Promise<void> {
@@ -305,6 +290,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     const turn = turns.at(-1);
     if (turn !== undefined && state.model.step === "ready") {
       turn.answeredBy = state.model.choice.name;
+      state.heldTurnId = turn.id;
     }
     slot.use((engine) =>
       answerLastTurn(engine, turns, {

@@ -1,6 +1,7 @@
 import type { CacheReport, ChatMessage, MemoryReport } from "../src/index.ts";
 import type { AnswerFigures } from "./answer-figures.ts";
 import type { Problem } from "./problem.ts";
+import { NO_OTHERS, type OtherVersions } from "./versions.ts";
 
 /**
  * Where an answer stands. `waiting`: for the model to be loaded; `reading`: the conversation is
@@ -52,6 +53,8 @@ export interface Turn extends Question {
   cache: CacheAtEnd | undefined;
   /** Why it failed, where something can be done about it in its place. */
   problem: Problem | undefined;
+  /** Those of the place where it is shown. */
+  others: OtherVersions;
 }
 
 /** A turn whose answer hasn't begun. */
@@ -68,6 +71,7 @@ export function createTurn(id: number, question: Question): Turn {
     cutAtLimit: false,
     cache: undefined,
     problem: undefined,
+    others: NO_OTHERS,
   };
 }
 

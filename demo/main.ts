@@ -50,6 +50,7 @@ const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLEle
   compare: () => chat.compare(),
   edit: (turn, text) => chat.edit(turn, text),
   remove: (turn) => chat.remove(turn),
+  showVersion: (turn, step) => chat.showVersion(turn, step),
   costOf: (turn) => chat.costOf(turn),
   remedy,
 });

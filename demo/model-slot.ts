@@ -124,6 +124,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
     if (state.model.step !== "ready") return undefined;
     const { engine } = state.model;
     state.model = { step: "none" };
+    state.heldTurnId = undefined;
     applied = "";
     return engine;
   }

@@ -13,13 +13,16 @@ import {
   readOptional,
   readText,
 } from "./placed-value.ts";
-import type { StoredConversation, StoredTurn } from "./stored-conversation.ts";
+import type { StoredConversation, StoredTurn, StoredVersions } from "./stored-conversation.ts";
 
 const FORMAT = "ziggurat-conversations";
 const VERSION = 1;
 
 /** Largest file that is read, in bytes. */
 const MAX_BYTES = 64 * 2 ** 20;
+
+/** Versions within versions, no deeper than this: more is no conversation that anyone led. */
+const MAX_NESTED = 200;
 
 const KV_DTYPES = Object.keys({ f16: 0, f32: 0 } satisfies Record<KvDtype, 0>) as KvDtype[];
 
@@ -72,7 +75,7 @@ function parse(text: string): unknown {
 }
 
 function readConversation(of: Placed): StoredConversation {
-  const turns = readList(part(of, "turns"), readTurn);
+  const turns = readList(part(of, "turns"), (turn) => readTurn(turn, 0));
   return {
     id: readText(part(of, "id")),
     title: readText(part(of, "title")),
@@ -84,8 +87,9 @@ function readConversation(of: Placed): StoredConversation {
   };
 }
 
-function readTurn(of: Placed): StoredTurn {
+function readTurn(of: Placed, nested: number): StoredTurn {
   const needle = readOptional(part(of, "needle"), readNeedle);
+  const others = readOptional(part(of, "others"), (there) => readVersions(there, nested + 1));
   return {
     text: readText(part(of, "text")),
     documents: readList(part(of, "documents"), (item) => ({
@@ -100,7 +104,23 @@ function readTurn(of: Placed): StoredTurn {
     figures: readFigures(part(of, "figures")),
     cutAtLimit: readFlag(part(of, "cutAtLimit")),
     cache: readOptional(part(of, "cache"), readCache),
+    ...(others === undefined ? {} : { others }),
   };
+}
+
+function readVersions(of: Placed, nested: number): StoredVersions {
+  if (nested > MAX_NESTED) {
+    throw new HistoryFileError(
+      "damaged",
+      `The file is damaged: versions of questions lie more than ${MAX_NESTED} deep in each other. ` +
+        "Export the conversations again, or take an older file.",
+    );
+  }
+  const read = (name: "earlier" | "later"): StoredTurn[][] =>
+    readList(part(of, name), (version) => readList(version, (turn) => readTurn(turn, nested)))
+      // Without a turn there is nothing to show.
+      .filter((version) => version.length > 0);
+  return { earlier: read("earlier"), later: read("later") };
 }
 
 function readNeedle(of: Placed): Needle {

@@ -1,4 +1,5 @@
 import { type CacheAtEnd, createTurn, type Turn } from "../conversation.ts";
+import { NO_OTHERS, type OtherVersions, versionOf } from "../versions.ts";
 
 /** What is kept of a turn: all but what belongs to the running page. */
 export type StoredTurn = Pick<
@@ -12,7 +13,17 @@ export type StoredTurn = Pick<
   | "figures"
   | "cutAtLimit"
   | "cache"
-> & { readonly state: "done" | "stopped" | "failed" };
+> & {
+  readonly state: "done" | "stopped" | "failed";
+  /** Absent where there is none. */
+  readonly others?: StoredVersions;
+};
+
+/** Other versions of a turn, each with all that came after it. */
+export interface StoredVersions {
+  readonly earlier: readonly (readonly StoredTurn[])[];
+  readonly later: readonly (readonly StoredTurn[])[];
+}
 
 /** What a list of conversations shows of one. */
 export interface ConversationHead {
@@ -64,7 +75,15 @@ export function toStored(turn: Turn): StoredTurn {
     figures,
     cutAtLimit,
     cache: cache === undefined ? undefined : cacheToKeep(cache),
+    ...(versionOf(turn).count === 1 ? {} : { others: othersToKeep(turn.others) }),
   };
+}
+
+/** The first turn of each doesn't say it again: its versions are those of the place. */
+function othersToKeep({ earlier, later }: OtherVersions): StoredVersions {
+  const keep = (version: readonly Turn[]): StoredTurn[] =>
+    version.map((turn, at) => toStored(at === 0 ? { ...turn, others: NO_OTHERS } : turn));
+  return { earlier: earlier.map(keep), later: later.map(keep) };
 }
 
 /** Its figures, without those of each layer. */
@@ -78,9 +97,17 @@ function cacheToKeep({ report, kv, cachedTokens }: CacheAtEnd): CacheAtEnd {
   };
 }
 
-/** A kept turn, back in the page. */
-export function fromStored(id: number, stored: StoredTurn): Turn {
-  return { ...createTurn(id, stored), ...stored, answerTokenIds: [...stored.answerTokenIds] };
+/** A kept turn, back in the page; it and its other versions get new ids. */
+export function fromStored(nextId: () => number, stored: StoredTurn): Turn {
+  const back = (version: readonly StoredTurn[]): Turn[] =>
+    version.map((turn) => fromStored(nextId, turn));
+  const { earlier = [], later = [] } = stored.others ?? {};
+  return {
+    ...createTurn(nextId(), stored),
+    ...stored,
+    answerTokenIds: [...stored.answerTokenIds],
+    others: { earlier: earlier.map(back), later: later.map(back) },
+  };
 }
 
 /** Changes whenever something of the turns does that is worth a save. */

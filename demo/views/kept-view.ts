@@ -8,7 +8,7 @@ import { selectField } from "./fields.ts";
 /** The prompt of a turn, each token tinted by how much of the cache keeps it. */
 export interface KeptView {
   readonly element: HTMLElement;
-  /** @param isCurrent the cache holds this turn, and nothing runs */
+  /** @param isCurrent it is the last turn, and nothing runs */
   render(state: ChatState, isCurrent: boolean): void;
 }
 
@@ -99,9 +99,8 @@ export function createKeptView(turn: Turn): KeptView {
     element,
     render(now, isCurrent) {
       state = now;
-      // What was answered before a reload is in no cache.
-      const isThere =
-        isCurrent && turn.state === "done" && turn.attempt > 0 && now.model.step === "ready";
+      const isHeld = now.heldTurnId === turn.id && now.model.step === "ready";
+      const isThere = isCurrent && isHeld && turn.state === "done";
       setHidden(element, !isThere);
       if (!isThere) return;
       const isShown = !body.hidden || turn.needle !== undefined;

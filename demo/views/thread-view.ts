@@ -32,6 +32,17 @@ export function createThreadView(
   let follows = true;
   let top = 0;
   let shown: Pick<ChatState, "turns" | "comparison"> = { turns: [], comparison: undefined };
+  /** Where another version was asked for: its buttons get the focus. */
+  let stepped: { readonly at: number; readonly step: -1 | 1 } | undefined;
+  const ownActions: TurnActions = {
+    ...actions,
+    showVersion(turn, step) {
+      stepped = { at: shown.turns.indexOf(turn), step };
+      // Who looks at an earlier turn isn't pulled away from it.
+      if (turn !== shown.turns.at(-1)) follows = false;
+      actions.showVersion(turn, step);
+    },
+  };
   scroller.addEventListener("scroll", () => {
     const end = scroller.scrollHeight - scroller.clientHeight;
     // Content that has grown moves the end away; only who scrolls back leaves it.
@@ -58,14 +69,18 @@ export function createThreadView(
       for (const [index, turn] of state.turns.entries()) {
         let view = views.get(turn.id);
         if (view === undefined) {
-          view = createTurnView(turn, actions);
+          view = createTurnView(turn, ownActions);
           views.set(turn.id, view);
           log.insertBefore(view.element, log.children[index] ?? null);
         }
         view.render(state, turn, index === state.turns.length - 1, isFree);
       }
       // A new question is always brought into view; while reading back, nothing is pulled away.
-      if (views.size > before) follows = true;
+      if (views.size > before && stepped === undefined) follows = true;
+      if (stepped !== undefined) {
+        views.get(state.turns[stepped.at]?.id ?? -1)?.focusVersions(stepped.step);
+        stepped = undefined;
+      }
       setHidden(toEnd, follows || views.size === 0);
     },
     editLast() {

@@ -8,7 +8,8 @@ import { createComparisonView } from "./comparison-view.ts";
 import { createKeptView } from "./kept-view.ts";
 import { problemNotice } from "./problem-notice.ts";
 import { createTurnFigures } from "./turn-figures.ts";
-import type { ChatState } from "../chat-state.ts";
+import { createVersionPicker } from "./version-picker.ts";
+import { type ChatState, isBusy } from "../chat-state.ts";
 
 /** A question and its answer in the thread. */
 export interface TurnView {
@@ -17,6 +18,7 @@ export interface TurnView {
   render(state: ChatState, turn: Turn, isLast: boolean, isFree: boolean): void;
   /** Open the question for changing. */
   edit(): void;
+  focusVersions(step: -1 | 1): void;
 }
 
 export interface TurnActions {
@@ -25,6 +27,7 @@ export interface TurnActions {
   compare(): void;
   edit(turn: Turn, text: string): void;
   remove(turn: Turn): void;
+  showVersion(turn: Turn, step: -1 | 1): void;
   costOf(turn: Turn): Promise<ReadingCost | undefined>;
   remedy(remedy: Remedy): void;
 }
@@ -52,6 +55,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   const notice = el("div", {});
   const question = el("p", { class: "question" }, turn.text);
   const comparison = createComparisonView();
+  const versions = createVersionPicker((step) => actions.showVersion(turn, step));
   const kept = createKeptView(turn);
   const element = el(
     "article",
@@ -62,7 +66,11 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
     el("h2", { class: "speaker" }, "Answer"),
     answer,
     el("div", { class: "turn-foot", "aria-live": "off" }, bar, figures.element),
-    el("p", { class: "turn-row" }, status, goOn, again, compare, copy, edit, remove, copied),
+    el(
+      "p",
+      { class: "turn-row" },
+      ...[status, versions.element, goOn, again, compare, copy, edit, remove, copied],
+    ),
     cost,
     notice,
     comparison.element,
@@ -117,6 +125,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   return {
     element,
     edit: openEditor,
+    focusVersions: (step) => versions.focus(step),
     render(state, _, isLast, isFree) {
       if (attempt !== turn.attempt) markdown.clear();
       attempt = turn.attempt;
@@ -134,6 +143,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
       setHidden(copy, open || turn.answer === "");
       setHidden(edit, !isFree || open);
       setHidden(remove, !isFree || open);
+      versions.render(turn, !isBusy(state));
       figures.render(turn);
       comparison.render(state.comparison?.turn === turn ? state.comparison : undefined);
       kept.render(state, isLast && isFree);

@@ -227,6 +227,47 @@ describe("conversations of one browser", () => {
     await expect.poll(() => questions(page)).toEqual(["First question", "Going on"]);
     await other.close();
   });
+
+  test("keep the versions of a question and of its answer, by keyboard and after a reload", async () => {
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await page.getByLabel("Longest answer").fill("6");
+    await ask(page, "In these words");
+    await turnIs(page, "done");
+    const first = await lastAnswer(page);
+    await page.getByLabel("Longest answer").fill("9");
+    await page.getByRole("button", { name: "Answer again" }).click();
+    const versions = page.getByRole("group", { name: /^Version \d of \d$/ });
+    const shown = (): Promise<string | null> => versions.getAttribute("aria-label");
+    await expect.poll(shown).toBe("Version 2 of 2");
+    await turnIs(page, "done");
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await page.getByRole("textbox", { name: "Edit the question" }).fill("In other words");
+    await page.keyboard.press("Enter");
+    await expect.poll(shown).toBe("Version 3 of 3");
+    await turnIs(page, "done");
+    await ask(page, "And further?");
+    await turnIs(page, "done");
+    expect(await versions.innerText()).toMatch(/3\/3/);
+
+    const focused = (): Promise<string | null> =>
+      page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? null);
+    await page.getByRole("button", { name: "Earlier version" }).press("Enter");
+    await expect.poll(() => questions(page)).toEqual(["In these words"]);
+    // The focus stays, so that the same key leads on, and then back.
+    await expect.poll(focused).toBe("Earlier version");
+    await page.keyboard.press("Enter");
+    await expect.poll(shown).toBe("Version 1 of 3");
+    expect(await lastAnswer(page)).toBe(first);
+    await expect.poll(focused).toBe("Later version");
+
+    await page.reload();
+    await expect.poll(shown).toBe("Version 1 of 3");
+    expect(await lastAnswer(page)).toBe(first);
+    await page.getByRole("button", { name: "Later version" }).press("Enter");
+    await expect.poll(shown).toBe("Version 2 of 3");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => questions(page)).toEqual(["In other words", "And further?"]);
+  });
 });
 
 test("a hostile conversation that is imported does nothing", async () => {

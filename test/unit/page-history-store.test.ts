@@ -29,7 +29,7 @@ async function openTab(): Promise<Tab> {
     state,
     openConversation(turns: readonly StoredTurn[]) {
       state.conversationId = next++;
-      state.turns = turns.map((turn) => fromStored(next++, turn));
+      state.turns = turns.map((turn) => fromStored(() => next++, turn));
       history.noteChange();
     },
   } as unknown as Chat;

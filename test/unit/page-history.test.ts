@@ -51,7 +51,7 @@ function changed(path: readonly (string | number)[], value: unknown): Blob {
 }
 
 test("a turn comes back as it was, but for what belongs to the running page", () => {
-  const back = fromStored(8, toStored({ ...answered, attempt: 4 }));
+  const back = fromStored(() => 8, toStored({ ...answered, attempt: 4 }));
   expect(back).toEqual({ ...answered, id: 8, attempt: 0 });
 });
 
