@@ -1,6 +1,6 @@
-import { formatBytes, formatMiB } from "../src/elements.ts";
+import { formatBytes } from "../src/elements.ts";
 import { createWorkerEngine, type Engine, type PolicyName } from "../src/index.ts";
-import { buffersAt, parseTrace, type RunTrace, type TraceBuffer } from "../src/profile.ts";
+import { buffersAt, type RunTrace, type TraceBuffer } from "../src/profile.ts";
 import { defaultModelUrl } from "./default-model.ts";
 import { byId, setHidden, setText } from "./dom.ts";
 import { connectCompare } from "./memory/compare.ts";
@@ -8,8 +8,8 @@ import { connectExports } from "./memory/exports.ts";
 import { type GpuWatch, watchGpu } from "./memory/gpu-watch.ts";
 import { grownLabels, leftLabels, showLeaks } from "./memory/leak-check.ts";
 import { markInDevTools } from "./memory/devtools.ts";
-import { parseQuality } from "./memory/quality.ts";
 import { cacheOptions, connectPlanner, fillPolicies } from "./memory/planner.ts";
+import { readRunFile } from "./memory/run-file.ts";
 import { connectRunView } from "./memory/run-view.ts";
 
 /** While a call runs the trace is fetched this often. */
@@ -146,9 +146,6 @@ function checkLeaks(): Promise<void> {
   });
 }
 
-/** Files larger than this are no runs: a run of 100,000 changes has a tenth of it. */
-const MOST_RUN_BYTES = 200_000_000;
-
 /** Show an exported run, or what was measured of quality; several runs are compared. */
 async function openFiles(files: readonly File[]): Promise<void> {
   await busy("Reading the run…", async () => {
@@ -162,27 +159,13 @@ async function openFiles(files: readonly File[]): Promise<void> {
 }
 
 async function openJson(file: File): Promise<string> {
-  const { name, size } = file;
-  if (size > MOST_RUN_BYTES) {
-    throw new Error(
-      `${name} has ${formatMiB(size)}: an exported run has at most ${formatMiB(MOST_RUN_BYTES)}.`,
-    );
+  const read = await readRunFile(file);
+  if ("quality" in read) {
+    planner.showQuality(read.quality);
+    return "measured quality, shown under What if.";
   }
-  const text = await file.text();
-  try {
-    const measured = parseQuality(text);
-    if (measured !== undefined) {
-      planner.showQuality(measured);
-      return "measured quality, shown under What if.";
-    }
-    const trace = parseTrace(text);
-    show(trace);
-    return `${trace.model.name}, ${trace.cache.policy}.`;
-  } catch (error) {
-    throw new Error(`${name} is no run that can be shown: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  show(read.run);
+  return `${read.run.model.name}, ${read.run.cache.policy}.`;
 }
 
 function open(files: readonly File[]): void {
