@@ -18,7 +18,8 @@ export { type KernelRow, type KernelsData, ZigKernels } from "./elements/kernels
 export { type MeterData, ZigMeter } from "./elements/meter.ts";
 export { type PyramidData, type PyramidLayer, ZigPyramid } from "./elements/pyramid.ts";
 export { type OverlaidRun, type RunsData, ZigRuns } from "./elements/runs.ts";
-export { type TimelineData, type TimelineSeries, ZigTimeline } from "./elements/timeline.ts";
+export { ZigTimeline } from "./elements/timeline.ts";
+export type { TimelineData, TimelineSeries } from "./elements/timeline-data.ts";
 export { type TokenShare, type TokensData, ZigTokens } from "./elements/tokens.ts";
 
 declare global {

@@ -1,7 +1,6 @@
 import {
   formatBytes,
   formatMiB,
-  formatTime,
   type TimelineData,
   ZigHeatmap,
   ZigKernels,
@@ -20,25 +19,12 @@ import {
   type RunTrace,
   type Timeline,
   timelineOf,
-  type TraceBuffer,
 } from "../../src/profile.ts";
 import { byId, el, setText, tableRow } from "../dom.ts";
 import { showAdapter } from "./adapter-view.ts";
+import { connectBufferTable } from "./buffer-table.ts";
 import { countedAt } from "./gpu-watch.ts";
 import { LedgerCursor } from "./ledger-cursor.ts";
-
-/** Buffers that are listed at once: the largest. */
-const MOST_BUFFERS = 300;
-
-const USAGES = [
-  [1, "map read"],
-  [2, "map write"],
-  [4, "copy source"],
-  [8, "copy target"],
-  [64, "uniform"],
-  [128, "storage"],
-  [512, "query resolve"],
-] as const;
 
 /** Everything that shows one run, at one moment. */
 export interface RunView {
@@ -59,13 +45,14 @@ export function connectRunView(): RunView {
   const kernels = byId("kernels", ZigKernels);
   const heatmapRows = byId("heatmap-rows", HTMLSelectElement);
   const tokenLayer = byId("token-layer", HTMLSelectElement);
-  const filter = byId("filter", HTMLInputElement);
   const limit = byId("limit", HTMLInputElement);
   let run: RunTrace | undefined;
   let times: Timeline | undefined;
   let totals: readonly number[] | undefined;
   let peaks: Peaks | undefined;
   let cursor: LedgerCursor | undefined;
+  const buffers = connectBufferTable();
+  let frame = 0;
 
   const renderMoment = (): void => {
     if (run === undefined || !times || !peaks || !cursor) return;
@@ -78,7 +65,7 @@ export function connectRunView(): RunView {
     renderMemory(times, i, peaks, totals && countedAt(run, totals, at));
     const live = cursor.moveTo(at);
     showAdapter(run, live);
-    renderBuffers(live, filter.value);
+    buffers.show(live);
     renderFree(limit.valueAsNumber, peaks.total);
   };
   const renderKept = (): void => {
@@ -106,8 +93,14 @@ export function connectRunView(): RunView {
     };
   };
 
-  timeline.addEventListener("zig-moment", renderMoment);
-  for (const input of [filter, limit]) input.addEventListener("input", renderMoment);
+  // A pointer may move several times a frame.
+  timeline.addEventListener("zig-moment", () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      renderMoment();
+    });
+  });
+  limit.addEventListener("input", renderMoment);
   for (const select of [heatmapRows, tokenLayer]) select.addEventListener("change", renderKept);
   for (const name of ["unit", "scale"]) {
     const select = byId(name, HTMLSelectElement);
@@ -222,40 +215,6 @@ function renderFree(limitMiB: number, peak: number): void {
   const text =
     free >= 0 ? `${formatMiB(free)} free at peak` : `${formatMiB(-free)} too much at peak`;
   setText(byId("free", HTMLElement), text);
-}
-
-/** What the table shows now: most moments that are next to each other have the same buffers. */
-let listed = "";
-
-function renderBuffers(live: readonly TraceBuffer[], filter: string): void {
-  const wanted = filter.trim().toLowerCase();
-  const found = live
-    .filter(({ label, purpose }) => `${label} ${purpose}`.toLowerCase().includes(wanted))
-    .sort((a, b) => b.bytes - a.bytes || a.id - b.id);
-  const bytes = found.reduce((sum, buffer) => sum + buffer.bytes, 0);
-  const shown = found.slice(0, MOST_BUFFERS);
-  const most = shown.length < found.length ? `, the largest ${shown.length} of them here` : "";
-  const count = `${found.length} buffers, ${formatMiB(bytes)}${most}`;
-  setText(byId("buffer-count", HTMLElement), count);
-  const key = shown.map(({ id, at }) => `${id}@${at}`).join();
-  if (key === listed) return;
-  listed = key;
-  byId("buffer-rows", HTMLElement).replaceChildren(
-    ...shown.map((buffer) =>
-      tableRow(
-        buffer.label,
-        buffer.purpose,
-        formatBytes(buffer.bytes),
-        usageText(buffer.usage),
-        formatTime(buffer.at),
-      ),
-    ),
-  );
-}
-
-function usageText(usage: number): string {
-  if (usage === 0) return "timestamp queries";
-  return USAGES.flatMap(([flag, name]) => ((usage & flag) === 0 ? [] : name)).join(", ");
 }
 
 function whoKeeps(run: RunTrace | undefined, index: number): string {

@@ -113,15 +113,16 @@ export abstract class ChartElement<Data> extends ElementBase {
 
   /** The palette as it is here and now, for a canvas, which knows no custom properties. */
   protected colours(): Record<PaletteName, string> {
-    const probe = document.createElement("i");
-    this.root.append(probe);
-    const style = getComputedStyle(probe);
     const names = Object.keys(PALETTE) as PaletteName[];
-    const found = names.map((name) => {
+    // All at once, so that styles are computed once.
+    const probes = names.map((name) => {
+      const probe = document.createElement("i");
       probe.className = `colour-${name}`;
-      return [name, style.color];
+      return probe;
     });
-    probe.remove();
+    this.root.append(...probes);
+    const found = names.map((name, at) => [name, getComputedStyle(probes[at] as Element).color]);
+    for (const probe of probes) probe.remove();
     return Object.fromEntries(found) as Record<PaletteName, string>;
   }
 

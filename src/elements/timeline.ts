@@ -3,31 +3,16 @@ import { ChartElement } from "./chart-element.ts";
 import { formatBytes, formatMiB, formatTime } from "./format.ts";
 import { fillRows, html, setAttributes, setText, svg, twinTable } from "./nodes.ts";
 import type { PaletteName } from "./palette.ts";
-
-/** One band of the stack. */
-export interface TimelineSeries {
-  readonly colour: PaletteName;
-  readonly label: string;
-  /** Bytes from `times[i]` to `times[i + 1]`. */
-  readonly bytes: readonly number[];
-}
-
-/** What `zig-timeline` shows. Times are in ms, ascending. */
-export interface TimelineData {
-  readonly times: readonly number[];
-  readonly end: number;
-  /** From the bottom of the stack to its top. */
-  readonly series: readonly TimelineSeries[];
-  readonly total: readonly number[];
-  /** The total if the cache were a full one. */
-  readonly full: readonly number[];
-  readonly phases: readonly {
-    readonly name: string;
-    readonly layer?: number;
-    readonly start: number;
-    readonly end: number;
-  }[];
-}
+import {
+  bandPeaks,
+  bands,
+  describe,
+  entryAt,
+  mostOf,
+  peaksByColumn,
+  phaseGroups,
+  type TimelineData,
+} from "./timeline-data.ts";
 
 const CSS = `
 .stage { touch-action: pan-y; cursor: crosshair; }
@@ -66,8 +51,10 @@ export class ZigTimeline extends ChartElement<TimelineData> {
   #view: readonly [start: number, end: number] | undefined;
   #at: number | undefined;
   #brushFrom: number | undefined;
-  /** Most bytes of each band and in all, of what is drawn. */
+  /** Most bytes of each band and in all, and with a full cache, of the data that was measured last. */
   #peaks: readonly number[] = [];
+  #fullPeak = 0;
+  #measured: TimelineData | undefined;
   #drawn: { readonly data: TimelineData; readonly key: string } | undefined;
   readonly #resize: ResizeObserver;
 
@@ -133,17 +120,18 @@ export class ZigTimeline extends ChartElement<TimelineData> {
   #draw(data: TimelineData, start: number, end: number): void {
     const key = `${start},${end},${this.#canvas.clientWidth},${matchMedia("(prefers-color-scheme: dark)").matches}`;
     if (this.#drawn?.data === data && this.#drawn.key === key) return;
+    // A run may have a hundred thousand entries: what only they decide outlives a change of the view.
+    if (this.#measured !== data) {
+      this.#measured = data;
+      this.#peaks = bandPeaks(data);
+      this.#fullPeak = mostOf(data.full);
+    }
     this.#drawn = { data, key };
     const { context, width, height } = fitCanvas(this.#canvas);
     const colours = this.colours();
     const plot = { start, end, width, top: BAND + 4, bottom: height - BAND };
-    const peak = data.total.reduce((most, value) => Math.max(most, value), 0);
-    const top =
-      Math.max(
-        peak,
-        data.full.reduce((most, value) => Math.max(most, value), 0),
-        1,
-      ) * 1.06;
+    const peak = this.#peaks.at(-1) ?? 0;
+    const top = Math.max(peak, this.#fullPeak, 1) * 1.06;
     const y = (bytes: number): number => plot.bottom - ((plot.bottom - plot.top) * bytes) / top;
     const x = (time: number): number => (width * (time - start)) / (end - start);
     const columns = peaksByColumn(data, plot.start, plot.end, Math.ceil(width));
@@ -189,9 +177,6 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     context.fillText(formatTime(end), width, height - 4);
     context.textAlign = "left";
     this.#renderLegend(data);
-    this.#peaks = bands(data).map(({ bytes }) =>
-      bytes.reduce((most, value) => Math.max(most, value), 0),
-    );
   }
 
   #drawPhases(
@@ -318,70 +303,4 @@ export class ZigTimeline extends ChartElement<TimelineData> {
     else return;
     event.preventDefault();
   }
-}
-
-/** Everything that has a line in the table. */
-function bands({
-  series,
-  total,
-}: TimelineData): readonly Pick<TimelineSeries, "label" | "bytes">[] {
-  return [...series, { label: "Total", bytes: total }];
-}
-
-/** The entry that holds at a time: the last one not later. */
-function entryAt(times: readonly number[], at: number): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((times[middle] as number) <= at) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-}
-
-/** For each column the entry with the most bytes in it, so that no peak is lost; -1 before all. */
-function peaksByColumn(
-  { times, total }: TimelineData,
-  start: number,
-  end: number,
-  columns: number,
-): Int32Array {
-  const most = new Int32Array(columns);
-  const step = (end - start) / columns;
-  let next = entryAt(times, start);
-  for (let column = 0; column < columns; column++) {
-    const until = start + (column + 1) * step;
-    let best = next;
-    while (next + 1 < times.length && (times[next + 1] as number) < until) {
-      next++;
-      if (best < 0 || (total[next] as number) > (total[best] as number)) best = next;
-    }
-    most[column] = best;
-  }
-  return most;
-}
-
-/** Runs of phases under one name: prefill and compress alternate by layer. */
-function phaseGroups({ phases }: TimelineData): { name: string; start: number; end: number }[] {
-  const groups: { name: string; start: number; end: number }[] = [];
-  for (const { name: phase, start, end, layer } of phases) {
-    const name = phase === "compress" && layer !== undefined ? "prefill" : phase;
-    const last = groups.at(-1);
-    if (last?.name === name) last.end = end;
-    else groups.push({ name, start, end });
-  }
-  return groups;
-}
-
-function describe({ times, total, phases, series }: TimelineData, at: number): string {
-  const entry = Math.max(entryAt(times, at), 0);
-  const phase = phases.find(({ start, end }) => start <= at && at <= end);
-  const doing =
-    phase === undefined
-      ? "idle"
-      : `${phase.name}${phase.layer === undefined ? "" : ` layer ${phase.layer}`}`;
-  const parts = series
-    .filter(({ bytes }) => (bytes[entry] ?? 0) > 0)
-    .map(({ label, bytes }) => `${label.toLowerCase()} ${formatBytes(bytes[entry] as number)}`);
-  return `${formatTime(at)}, ${doing}: ${formatMiB(total[entry] ?? 0)} in all; ${parts.join(", ")}.`;
 }

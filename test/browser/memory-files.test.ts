@@ -5,12 +5,16 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   layersToCsv,
+  timelineOf,
   type RunTrace,
   traceToChrome,
   traceToJson,
   type TraceEvent,
 } from "../../src/profile.ts";
+import { formatMiB } from "../../src/elements.ts";
+import { percentile } from "../../src/profile/kernel-stats.ts";
 import { sampleTrace } from "../unit/sample-trace.ts";
+import { recordMainThread } from "./replay/main-thread.ts";
 import { type BuiltSite, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
 
 let site: BuiltSite;
@@ -106,6 +110,53 @@ test("the GPU of a run is named, with what its buffers use of its limits", async
   expect(buffer).toContain("token_embd.weight");
 });
 
+test("a run can be asked: a layer's heads, who keeps a token, how much is free, kernel times", async () => {
+  const run = sampleTrace();
+  await page.locator("#heatmap-rows").selectOption("1");
+  const heads = page.locator("#heatmap .twin tbody tr");
+  await expect
+    .poll(() => heads.evaluateAll((rows) => rows.map((row) => row.textContent)))
+    .toEqual(
+      run.kept![1].map(({ length }, head) => `Layer 1, head ${head}${`${length}`.repeat(3)}`),
+    );
+  await page.locator("#tokens .t").first().click();
+  // Each layer's first head keeps it, the second one doesn't.
+  await expect
+    .poll(() => page.locator("#token-grid").innerText())
+    .toBe(
+      "Token 0: kept by all heads of layers none; by some of layers " +
+        "0 (heads 0), 1 (heads 0), 2 (heads 0), 3 (heads 0).",
+    );
+  const peak = Math.max(...timelineOf(run).total);
+  const limit = page.getByLabel("GPU memory, MiB");
+  await limit.fill("16");
+  const free = page.locator("#free");
+  expect(await free.innerText()).toBe(`${formatMiB(2 ** 24 - peak)} free at peak`);
+  await limit.fill("1");
+  expect(await free.innerText()).toBe(`${formatMiB(peak - 2 ** 20)} too much at peak`);
+
+  const kernels = page.locator("#kernels");
+  expect(await kernels.locator("p").innerText()).toContain(
+    "Timestamps differ by at least 100\u00a0µs",
+  );
+  const slowest = await kernels.locator("tbody tr").first().locator("th, td").allInnerTexts();
+  expect(slowest).toEqual(["matvec_rows", "4", "800\u00a0µs", "900\u00a0µs", "72.7\u00a0%"]);
+  const unavailable = "This GPU has no timestamp queries.";
+  await open({
+    "untimed.json": traceToJson({ ...run, kernels: { ...run.kernels!, unavailable } }),
+  });
+  await expect.poll(() => kernels.locator("p").innerText()).toBe(unavailable);
+  expect(
+    await kernels
+      .locator(".waterfall, .scroll")
+      .evaluateAll((parts) => parts.map((part) => part.checkVisibility())),
+  ).toEqual([false, false]);
+  await page.emulateMedia({ media: "print" });
+  expect(await page.locator(".row:visible").count()).toBe(0);
+  expect(await page.locator("#timeline").isVisible()).toBe(true);
+  await page.emulateMedia({ media: null });
+});
+
 test("several runs are laid over each other, with deltas and where the answers part", async () => {
   const [one, two] = [sampleTrace(), sampleTrace()];
   const calls = [{ ...one.calls[0], promptTokens: 60 }];
@@ -176,6 +227,30 @@ test("damaged, foreign and future files say what is wrong, and change nothing", 
   expect(await page.locator("#memory-rows").innerText()).toBe(before);
 });
 
+test("a file that is too large isn't read; its size and the limit are said, and nothing changes", async () => {
+  await open({ "good.json": traceToJson(sampleTrace()) });
+  await expect.poll(status).toContain("good.json: sample");
+  const before = await page.locator("#memory-rows").innerText();
+  // A file that only says that it is that large.
+  await page.evaluate(() => {
+    const size = Object.getOwnPropertyDescriptor(Blob.prototype, "size")!;
+    Object.defineProperty(File.prototype, "size", {
+      configurable: true,
+      get: () => 200 * 2 ** 20 + 2 ** 19,
+    });
+    addEventListener("size again", () => Object.defineProperty(File.prototype, "size", size));
+  });
+  await open({ "large.json": traceToJson({ ...sampleTrace(), events: [] }) });
+  await expect
+    .poll(status)
+    .toMatch(
+      /^large\.json has 200\.5\sMiB; up to 200\.0\sMiB can be opened\. .*choose another file/,
+    );
+  expect(await page.locator("#status").getAttribute("class")).toContain("problem");
+  expect(await page.locator("#memory-rows").innerText()).toBe(before);
+  await page.evaluate(() => dispatchEvent(new Event("size again")));
+});
+
 /** Changes of a ledger that are more than a trace keeps. */
 const MANY = 100_000;
 
@@ -214,7 +289,28 @@ function hugeRun(): RunTrace {
   };
 }
 
-test("a run of 100,000 changes opens, and can be scrubbed", async () => {
+/** 60 frames a second; on a core that does nothing else. Twice as much is what fails, for the best of three. */
+const FRAME_MS = 1000 / 60;
+const ATTEMPTS = 3;
+
+/** Press a key at a chart once a frame; how many different things it said. */
+function hold(chart: string, key: string, frames: number): Promise<number> {
+  return page.evaluate(
+    async ([selector, name, count]) => {
+      const stage = document.querySelector(selector)!.shadowRoot!.querySelector(".stage")!;
+      const seen = new Set<string | null>();
+      for (let i = 0; i < count; i++) {
+        stage.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+        await new Promise(requestAnimationFrame);
+        seen.add(stage.getAttribute("aria-valuetext"));
+      }
+      return seen.size;
+    },
+    [chart, key, frames] as const,
+  );
+}
+
+test("a run of 100,000 changes opens, and is scrubbed, zoomed and walked at 60 frames a second", async () => {
   await open({ "huge.json": "" });
   await expect.poll(status).toContain("huge.json is no run");
   const text = traceToJson(hugeRun());
@@ -222,36 +318,40 @@ test("a run of 100,000 changes opens, and can be scrubbed", async () => {
   await open({ "huge.json": text });
   await expect.poll(status).toContain("huge.json: sample");
   const openMs = performance.now() - started;
-  const stage = page.locator("#timeline .stage");
-  await stage.focus();
-  await page.keyboard.press("Home");
-  // Scrubbed in the page, so that only its own work is timed.
-  const { steps, worstMs, meanMs } = await page.evaluate(async () => {
-    const timeline = document.querySelector("zig-timeline")!;
-    const target = timeline.shadowRoot!.querySelector(".stage")!;
-    const frame = (): Promise<number> => new Promise(requestAnimationFrame);
-    const costs: number[] = [];
-    const seen = new Set<string>();
-    for (let step = 0; step < 12; step++) {
-      const before = performance.now();
-      target.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-      costs.push(performance.now() - before);
-      await frame();
-      await frame();
-      seen.add(target.getAttribute("aria-valuetext") ?? "");
-    }
-    const total = costs.reduce((sum, cost) => sum + cost, 0);
-    return { steps: seen.size, worstMs: Math.max(...costs), meanMs: total / costs.length };
-  });
   console.info(
-    `${MANY} changes, ${(text.length / 2 ** 20).toFixed(1)} MiB: shown after ${openMs.toFixed(0)} ms, ` +
-      `a step of scrubbing ${meanMs.toFixed(1)} ms of script (worst ${worstMs.toFixed(1)} ms)`,
+    `${MANY} changes, ${(text.length / 2 ** 20).toFixed(1)} MiB: shown after ${openMs.toFixed(0)} ms`,
   );
-  expect(steps).toBe(12);
+  for (const [what, chart, key, frames] of [
+    ["scrubbing", "#timeline", "ArrowRight", 40],
+    ["zooming", "#timeline", "+", 10],
+    ["a walk over 32 layers and 8,192 positions", "#heatmap", "ArrowRight", 40],
+  ] as const) {
+    const found: number[] = [];
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      await hold("#timeline", "Escape", 1);
+      await hold("#timeline", "Home", 1);
+      await hold(chart, "Home", 1);
+      let seen = 0;
+      const work = await recordMainThread(site.browser, page, async () => {
+        seen = await hold(chart, key, frames);
+      });
+      if (key !== "+") expect(seen).toBe(frames);
+      expect(work.frames.length).toBeGreaterThan(frames / 2);
+      const p95 = percentile(work.frames, 0.95);
+      found.push(p95);
+      console.info(
+        `${what}: main thread ${percentile(work.frames, 0.5).toFixed(1)} ms a frame, p95 ${p95.toFixed(1)} ms; ` +
+          `longest task ${work.longestTaskMs.toFixed(1)} ms`,
+      );
+      if (p95 < FRAME_MS) break;
+    }
+    expect(Math.min(...found)).toBeLessThan(2 * FRAME_MS);
+  }
+  await page.locator("#timeline .stage").press("PageUp");
   // 400 at the end of each change, one more between a buffer that comes and one that goes.
-  expect(await page.locator("#buffer-count").innerText()).toMatch(
-    /^40[01] buffers, .*the largest 300/,
-  );
+  await expect
+    .poll(() => page.locator("#buffer-count").innerText())
+    .toMatch(/^40[01] buffers, .*the largest 300/);
   // The table of what is kept has every row of 32 layers.
   const kept = page.locator("#heatmap .twin tbody tr");
   expect(await kept.first().locator("td").first().textContent()).toBe("8,000");
