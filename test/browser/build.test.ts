@@ -41,4 +41,12 @@ test.each([
   for (const terms of ["MIT License", "Apache License", "streaming-markdown\n"]) {
     expect(licenses).toContain(terms);
   }
+  for (const page of ["index.html", "memory.html"]) {
+    const html = await readFile(join(outDir, page), "utf8");
+    const [, policy = ""] = /Content-Security-Policy"\s+content="([^"]*)"/.exec(html) ?? [];
+    expect(policy).toMatch(/^default-src 'none'; /);
+    expect(policy).not.toMatch(/unsafe|\*|data:|blob:/);
+    // Nothing that such a policy would stop.
+    expect(html).not.toMatch(/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/);
+  }
 });

@@ -14,7 +14,14 @@ import {
   traceToJson,
 } from "../../src/profile.ts";
 import { sampleTrace } from "../unit/sample-trace.ts";
-import { beforeWorker, type BuiltSite, openBuiltSite, openWatched, tinyModelPath } from "./site.ts";
+import {
+  beforeWorker,
+  type BuiltSite,
+  drawn,
+  openBuiltSite,
+  openWatched,
+  tinyModelPath,
+} from "./site.ts";
 
 let site: BuiltSite;
 let folder: string;
@@ -142,10 +149,22 @@ async function runTiny(page: Page): Promise<void> {
 const figure = (page: Page, id: string): Promise<string> =>
   page.locator(`#${id} td`).first().innerText();
 
+/** Keep what the page puts into DevTools. */
+function noteMarks(): void {
+  const marks: unknown[][] = [];
+  Object.assign(globalThis, { marks });
+  console.timeStamp = (...mark: unknown[]) => void marks.push(mark);
+}
+
 test("a model runs in a worker, is counted twice alike, and leaves nothing behind", async () => {
-  const watched = await openWatched(site, { url: memoryUrl() });
+  const watched = await openWatched(site, { url: memoryUrl(), init: noteMarks });
   const { page } = watched;
+  await page.locator("#devtools").check();
   await runTiny(page);
+  const tracks = await page.evaluate(() =>
+    (globalThis as unknown as { marks: unknown[][] }).marks.map(([, , , track]) => track),
+  );
+  expect([...new Set(tracks)].sort()).toEqual(["compress", "decode", "load", "prefill"]);
   const total = await page.locator("#memory-rows tr").nth(7).locator("td").first().innerText();
   expect(Number.parseFloat(total)).toBeGreaterThan(0.5);
   expect(await figure(page, "counted")).toBe(total);
@@ -155,6 +174,7 @@ test("a model runs in a worker, is counted twice alike, and leaves nothing behin
   await page.locator("#timeline .stage").focus();
   for (const key of ["PageDown", "PageDown", "PageDown", "PageDown"]) {
     await page.keyboard.press(key);
+    await drawn(page);
     expect(await figure(page, "unaccounted")).toBe("0\u00a0B");
   }
   await page.getByRole("button", { name: "Check for leaks" }).click();

@@ -267,6 +267,23 @@ test("a short prompt says that nothing was evicted", async () => {
     .toBe("Nothing was evicted: the prompt is shorter than the budget.");
 });
 
+test("the next question goes on from the compressed cache, or reads the conversation again", async () => {
+  const cache = page.locator(".turn:last-child .turn-cache");
+  await ask(page, "And?");
+  await turnIs(page, "done");
+  expect(await cache.innerText()).toMatch(/ · went on from [\d,]+\stokens in the cache$/);
+  await page.locator("#cache-controls summary").click();
+  await page.getByLabel("Next question").selectOption("read-again");
+  await expect.poll(() => page.url()).toContain("followUp=read-again");
+  await ask(page, "And then?");
+  await turnIs(page, "done");
+  expect(await cache.innerText()).not.toContain("went on");
+  await page.getByLabel("Next question").selectOption("keep");
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "Hi");
+  await turnIs(page, "done");
+});
+
 /** Tokens of the last prompt, as the page shows which of them are kept. */
 async function promptTokens(): Promise<string[]> {
   await page.getByRole("button", { name: "Show what the cache kept" }).click();

@@ -137,12 +137,36 @@ describe("with a model loaded", () => {
     await turnIs(page, "done");
     expect(await page.locator(".question").last().textContent()).toBe(hostile);
     expect(await page.locator(".question *, #log :is(img, b, script)").count()).toBe(0);
+    expect(await page.getByRole("meter").count()).toBeGreaterThan(0);
     const log = page.getByRole("log", { name: "Conversation" });
     expect(await log.getAttribute("aria-live")).toBe("polite");
     expect(await log.locator(".answer").last().getAttribute("aria-busy")).toBe("false");
     await expect
       .poll(() => page.locator("#announcer").textContent())
       .toMatch(/^Answer complete, 2/);
+  });
+
+  test("who reads back isn't pulled away from there, and can jump to the end", async () => {
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await page.getByLabel("Longest answer").fill("");
+    await ask(page, "One line.\n".repeat(80));
+    await turnIs(page, "writing");
+    const thread = page.locator("#thread");
+    const toEnd = (): Promise<number> =>
+      thread.evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
+    const jump = page.getByRole("button", { name: "Jump to the end" });
+    await expect.poll(toEnd).toBeLessThan(48);
+    expect(await jump.isVisible()).toBe(false);
+    await thread.evaluate((box) => (box.scrollTop = 0));
+    await jump.waitFor();
+    const { length } = await lastAnswer(page);
+    await expect.poll(async () => (await lastAnswer(page)).length).toBeGreaterThan(length + 200);
+    expect(await thread.evaluate((box) => box.scrollTop)).toBe(0);
+    await jump.click();
+    await expect.poll(toEnd).toBeLessThan(48);
+    expect(await jump.isVisible()).toBe(false);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await turnIs(page, "stopped");
   });
 
   test("a long prompt shows how far it is read, and can be stopped there", async () => {
