@@ -1,6 +1,6 @@
 import { ZigRuns } from "../../src/elements.ts";
 import { layersAt, type RunTrace, timelineOf } from "../../src/profile.ts";
-import { byId, el, tableRow } from "../dom.ts";
+import { byId, el, setHidden, tableRow } from "../dom.ts";
 import { compareRuns } from "./compare-runs.ts";
 
 const MOST_RUNS = 4;
@@ -21,6 +21,7 @@ export function connectCompare(): { keep(run: RunTrace): void } {
       byId("compare-rows", HTMLElement).replaceChildren(
         ...compareRuns(runs).map(({ name, texts }) => tableRow(name, ...texts)),
       );
+      setHidden(overlay, false);
       overlay.data = {
         runs: runs.map((each, at) => {
           const { times, total } = timelineOf(each);

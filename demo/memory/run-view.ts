@@ -196,17 +196,21 @@ function renderMemory(
     ),
     ["Total", sum, peaks.total] as const,
   ].map(([label, now, peak]) => tableRow(label, formatMiB(now), formatMiB(peak)));
-  const rest: readonly (readonly [id: string, label: string, text: string])[] =
+  const last =
     counted === undefined
-      ? [["unaccounted", "Unaccounted", "only known of a run on this page"]]
+      ? [["unaccounted", "Unaccounted", "only known of a run on this page"] as const]
       : [
-          ["counted", "By WebGPU’s own calls", formatMiB(counted)],
-          ["unaccounted", "Unaccounted", formatBytes(counted - sum)],
+          ["counted", "By WebGPU’s own calls", formatMiB(counted), ""] as const,
+          ["unaccounted", "Unaccounted", formatBytes(counted - sum), ""] as const,
         ];
-  const last = rest.map(([id, label, text]) =>
-    el("tr", { id }, el("th", { scope: "row" }, label), el("td", {}, text), el("td")),
-  );
-  byId("memory-rows", HTMLElement).replaceChildren(...rows, ...last);
+  byId("memory-rows", HTMLElement).replaceChildren(...rows, ...last.map(lastRow));
+}
+
+/** What isn't counted has words in place of a figure, over both columns. */
+function lastRow([id, label, ...texts]: readonly [string, string, ...string[]]): HTMLElement {
+  const colspan = texts.length === 1 ? "2" : "1";
+  const cells = texts.map((text) => el("td", { colspan }, text));
+  return el("tr", { id }, el("th", { scope: "row" }, label), ...cells);
 }
 
 function renderFree(limitMiB: number, peak: number): void {
