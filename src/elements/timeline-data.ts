@@ -1,3 +1,4 @@
+import { entryAt } from "../profile/entry-at.ts";
 import { formatBytes, formatMiB, formatTime } from "./format.ts";
 import type { PaletteName } from "./palette.ts";
 
@@ -44,17 +45,6 @@ export function mostOf(values: readonly number[]): number {
   let most = 0;
   for (const value of values) if (value > most) most = value;
   return most;
-}
-
-/** The entry that holds at a time: the last one not later. */
-export function entryAt(times: readonly number[], at: number): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((times[middle] as number) <= at) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
 
 /** For each column the entry with the most bytes in it, so that no peak is lost; -1 before all. */

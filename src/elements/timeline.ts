@@ -1,3 +1,4 @@
+import { entryAt } from "../profile/entry-at.ts";
 import { fitCanvas } from "./canvas.ts";
 import { ChartElement } from "./chart-element.ts";
 import { formatBytes, formatMiB, formatTime } from "./format.ts";
@@ -7,7 +8,6 @@ import {
   bandPeaks,
   bands,
   describe,
-  entryAt,
   mostOf,
   peaksByColumn,
   phaseGroups,

@@ -1,3 +1,4 @@
+import { entryAt } from "./entry-at.ts";
 import {
   CATEGORIES,
   type CacheSample,
@@ -74,13 +75,7 @@ export function timelineOf(trace: RunTrace): Timeline {
 
 /** Index of the entry that holds at a moment: the last one whose time is not later; 0 before all. */
 export function indexAt(times: readonly number[], at: number): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((times[middle] as number) <= at) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(low - 1, 0);
+  return Math.max(entryAt(times, at), 0);
 }
 
 /** The buffers that were live at a moment, in order of creation. */
