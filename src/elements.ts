@@ -16,7 +16,8 @@ export { type CurveData, type CurveSeries, ZigCurve } from "./elements/curve.ts"
 export { type HeatmapData, ZigHeatmap } from "./elements/heatmap.ts";
 export { type KernelRow, type KernelsData, ZigKernels } from "./elements/kernels.ts";
 export { type MeterData, ZigMeter } from "./elements/meter.ts";
-export { type PyramidData, type PyramidLayer, ZigPyramid } from "./elements/pyramid.ts";
+export { ZigPyramid } from "./elements/pyramid.ts";
+export type { PyramidData, PyramidHead, PyramidLayer } from "./elements/pyramid-data.ts";
 export { type OverlaidRun, type RunsData, ZigRuns } from "./elements/runs.ts";
 export { ZigTimeline } from "./elements/timeline.ts";
 export type { TimelineData, TimelineSeries } from "./elements/timeline-data.ts";

@@ -6,6 +6,7 @@ export * from "./profile/trace.ts";
 export * from "./profile/export.ts";
 export * from "./profile/parse.ts";
 export * from "./profile/replay.ts";
+export * from "./profile/generated-rows.ts";
 export * from "./profile/models.ts";
 export * from "./profile/plan.ts";
 export type { Budget, BudgetInput } from "./cache/budget.ts";

@@ -13,6 +13,7 @@ import {
   type Category,
   CATEGORIES,
   CATEGORY_NAMES,
+  generatedRows,
   indexAt,
   keptCounts,
   layersAt,
@@ -58,7 +59,14 @@ export function connectRunView(): RunView {
     if (run === undefined || !times || !peaks || !cursor) return;
     const at = timeline.at ?? run.end;
     const { layers, tokens: seen, fullBytes } = layersAt(run, at);
-    pyramid.data = { tokens: seen, layers };
+    const generated = generatedRows(run, at);
+    pyramid.data = {
+      tokens: seen,
+      layers: layers.map((layer, index) => {
+        const rows = generated?.[index];
+        return rows === undefined ? layer : { ...layer, generated: rows };
+      }),
+    };
     const i = indexAt(times.times, at);
     const [allocated = 0, peak = 0] = [peaks.kv[i], peaks.kvSoFar[i]];
     meter.data = { allocated, full: fullBytes, peak };

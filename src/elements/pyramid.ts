@@ -1,6 +1,6 @@
 import { ChartElement, movedByKey } from "./chart-element.ts";
-import { formatBytes, formatCount, formatShare } from "./format.ts";
 import { fillRows, html, setAttributes, setText, svg, twinTable } from "./nodes.ts";
+import { type PyramidData, terracesOf } from "./pyramid-data.ts";
 import {
   between,
   distance,
@@ -11,34 +11,13 @@ import {
   type Terrace,
   WIDTH,
 } from "./pyramid-shape.ts";
-
-/** Cache rows of a layer, as `engine.memory().kv.layers` has them. */
-export interface PyramidLayer {
-  /** Rows per KV head that the policy allows. */
-  readonly budget: number;
-  /** Rows in use, of the longest KV head. */
-  readonly length: number;
-  /** Rows allocated, of the longest KV head. */
-  readonly capacity: number;
-  readonly bytes: number;
-  /** What a full cache would have allocated. */
-  readonly fullBytes: number;
-  /** Share of the window's attention that the kept rows carry, per KV head. */
-  readonly keptMass?: readonly number[];
-}
-
-/** What `zig-pyramid` shows. */
-export interface PyramidData {
-  /** Tokens that a full cache would hold in every layer. */
-  readonly tokens: number;
-  readonly layers: readonly PyramidLayer[];
-  /** The layer in work, not yet compressed. */
-  readonly workingLayer?: number;
-}
+import { describe, summary, TWIN_HEADINGS, twinRow } from "./pyramid-text.ts";
 
 const CSS = `
 .stage { height: var(--zig-pyramid-height, 15rem); }
-svg { height: 100%; }
+.stage svg { height: 100%; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; padding-bottom: 4px; color: var(--_ink-soft); }
+.legend[hidden] { display: none; }
 .full { fill: none; stroke: var(--_edge); }
 .working { fill: none; stroke: var(--_accent); stroke-dasharray: 4 3; }
 .room { fill: color-mix(in srgb, var(--_accent) 28%, transparent); }
@@ -47,7 +26,7 @@ svg { height: 100%; }
 .budget { fill: none; stroke: var(--_ink); }
 .cursor { fill: none; stroke: var(--_ink); }
 .full, .working, .budget, .cursor { vector-effect: non-scaling-stroke; stroke-width: 1px; }
-.readout { min-height: calc(2.8em + 4px); padding-top: 4px; }
+.readout { min-height: calc(4.2em + 4px); padding-top: 4px; }
 `;
 
 /** How long a terrace is carved. */
@@ -56,14 +35,23 @@ const CARVE_MS = 240;
 /** Smaller changes, such as rows that an answer appends, are shown at once: they need no motion. */
 const LEAST_MOTION = 0.02 * WIDTH;
 
+/** What the colours stand for, by the class that draws them. */
+const KEYS: readonly (readonly [part: string, label: string])[] = [
+  ["kept", "kept of the prompt"],
+  ["added", "generated since"],
+  ["room", "room to spare"],
+  ["full", "full cache"],
+];
+
 /**
- * `zig-pyramid`: the cache seen from the side, layer 0 at the bottom. Each terrace is as wide as the
- * rows it keeps (lighter at its sides: rows appended since, then spare ones; ticks: its budget); the
- * hairline block behind is the full cache. Attributes: `unit="bytes"`, `scale="log"`. Fires
- * `zig-layer` with `{ layer }` when the cursor moves.
+ * `zig-pyramid`: the cache seen from the side, layer 0 at the bottom. Each terrace is as wide as its
+ * rows: those kept of the prompt, at its sides those generated since, then spare ones; ticks are its
+ * budget, the hairline block behind is the full cache. Attributes: `unit` (`tokens`, or `bytes`),
+ * `scale` (`linear`, or `log`), `legend` (there or not). Pointing at a terrace, or the arrow keys, give
+ * its exact figures and fire `zig-layer` with `{ layer }`.
  */
 export class ZigPyramid extends ChartElement<PyramidData> {
-  static readonly observedAttributes: readonly string[] = ["unit", "scale"];
+  static readonly observedAttributes: readonly string[] = ["unit", "scale", "legend"];
   readonly #stage = html("div", { class: "stage", role: "slider", tabindex: 0 });
   readonly #paths: Readonly<Record<Part, SVGPathElement>> = {
     room: svg("path", { class: "room" }),
@@ -75,17 +63,9 @@ export class ZigPyramid extends ChartElement<PyramidData> {
   readonly #working = svg("rect", { class: "working", height: LAYER_HEIGHT - 1 });
   readonly #cursor = svg("rect", { class: "cursor", height: LAYER_HEIGHT });
   readonly #svg = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
+  readonly #legend = html("p", { class: "legend", "aria-hidden": "true" });
   readonly #readout = html("p", { class: "readout" });
-  readonly #twin = twinTable("Rows of the KV cache per layer", [
-    "Layer",
-    "Budget",
-    "In use",
-    "Allocated",
-    "Full cache",
-    "Bytes",
-    "Full bytes",
-    "Kept attention",
-  ]);
+  readonly #twin = twinTable("Rows of the KV cache per layer", TWIN_HEADINGS);
   #at: number | undefined;
   /** What is drawn now, and what it is on its way to since a moment. */
   #shape: readonly Terrace[] = [];
@@ -96,7 +76,13 @@ export class ZigPyramid extends ChartElement<PyramidData> {
     const parts = PARTS.map((part) => this.#paths[part]);
     this.#svg.append(this.#full, ...parts, this.#working, this.#cursor);
     this.#stage.append(this.#svg);
-    this.root.append(this.#stage, this.#readout, this.#twin.element);
+    for (const [part, label] of KEYS) {
+      const swatch = svg("svg", { class: "swatch" });
+      swatch.append(svg("rect", { class: part, width: "100%", height: "100%" }));
+      this.#legend.append(html("span", {}, swatch, label));
+    }
+    this.#legend.append(html("span", {}, "ticks: budget"));
+    this.root.append(this.#legend, this.#stage, this.#readout, this.#twin.element);
     setAttributes(this.#stage, {
       "aria-label": "Layers of the KV cache",
       "aria-orientation": "vertical",
@@ -120,38 +106,20 @@ export class ZigPyramid extends ChartElement<PyramidData> {
     const layers = data?.layers ?? [];
     const count = layers.length;
     setAttributes(this.#svg, { viewBox: `0 0 ${WIDTH} ${Math.max(count, 1) * LAYER_HEIGHT}` });
-    const isInBytes = this.getAttribute("unit") === "bytes";
-    const rowBytes = ({ bytes, capacity }: PyramidLayer): number =>
-      isInBytes ? (capacity > 0 ? bytes / capacity : 0) : 1;
-    const fullOf = (layer: PyramidLayer): number =>
-      isInBytes ? layer.fullBytes : (data?.tokens ?? 0);
-    const widest = Math.max(
-      1,
-      ...layers.map((layer) => Math.max(fullOf(layer), layer.capacity * rowBytes(layer))),
+    const { shape, full } = terracesOf(
+      data,
+      this.getAttribute("unit") === "bytes",
+      this.getAttribute("scale") === "log",
     );
-    const isLog = this.getAttribute("scale") === "log";
-    const width = (value: number): number =>
-      (WIDTH - 1) * (isLog ? Math.log1p(value) / Math.log1p(widest) : value / widest);
-    const place = (rect: Element, value: number, y: number): void => {
-      const wide = width(value);
-      setAttributes(rect, { x: (WIDTH - wide) / 2, y, width: wide });
-    };
-    const shape = layers.map((layer) => {
-      const row = rowBytes(layer);
-      return {
-        room: width(layer.capacity * row),
-        added: width(layer.length * row),
-        kept: width(Math.min(layer.budget, layer.length) * row),
-        budget: layer.length > 0 ? width(layer.budget * row) : 0,
-      };
-    });
     this.#carve(shape);
-    const full = Math.max(0, ...layers.map(fullOf));
+    const place = (rect: Element, width: number, y: number): void =>
+      setAttributes(rect, { x: (WIDTH - width) / 2, y, width });
     place(this.#full, full, 0.5);
     setAttributes(this.#full, { height: Math.max(0, count * LAYER_HEIGHT - 1) });
     const working = data?.workingLayer ?? -1;
     place(this.#working, working >= 0 ? full : 0, (count - 1 - working) * LAYER_HEIGHT + 0.5);
     this.#renderCursor(data);
+    this.#legend.hidden = !this.hasAttribute("legend");
     fillRows(
       this.#twin.body,
       layers.map((layer, at) => twinRow(layer, at, data?.tokens ?? 0)),
@@ -225,38 +193,4 @@ export class ZigPyramid extends ChartElement<PyramidData> {
     this.requestRender();
     if (at !== undefined) this.announce("zig-layer", { layer: at });
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function twinRow(layer: PyramidLayer, at: number, tokens: number): string[] {
-  const { budget, length, capacity, bytes, fullBytes, keptMass = [] } = layer;
-  return [
-    ...[at, budget, length, capacity, tokens].map(formatCount),
-    ...[bytes, fullBytes].map(formatBytes),
-    keptMass.length > 0 ? formatShare(mean(keptMass)) : "not measured",
-  ];
-}
-
-function summary(data: PyramidData | undefined): string {
-  const layers = data?.layers ?? [];
-  const first = layers[0];
-  const last = layers.at(-1);
-  if (data === undefined || first === undefined || last === undefined) return "No layers yet.";
-  if (data.tokens === 0) return `${formatCount(layers.length)} layers, nothing read yet.`;
-  const inUse = `${formatCount(first.length)} rows at the bottom, ${formatCount(last.length)} on top`;
-  return `Layers 0 to ${layers.length - 1}: ${inUse}; a full cache has ${formatCount(data.tokens)} in each.`;
-}
-
-function describe({ layers, tokens }: PyramidData, at: number): string {
-  const layer = layers[at] as PyramidLayer;
-  const { budget, length, capacity, bytes, fullBytes, keptMass = [] } = layer;
-  const mass = keptMass.length > 0 ? `, ${formatShare(mean(keptMass))} of the attention kept` : "";
-  return (
-    `Layer ${at}: ${formatCount(length)} of ${formatCount(tokens)} rows per head in use, ` +
-    `budget ${formatCount(budget)}, room ${formatCount(capacity)}; ` +
-    `${formatBytes(bytes)} of ${formatBytes(fullBytes)}${mass}.`
-  );
 }

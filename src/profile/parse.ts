@@ -68,14 +68,11 @@ const event: Check = (value, path) => {
   const isAlloc = (value as { type: string }).type === "alloc";
   record(isAlloc ? { buffer } : { id: isCount, at: isNumber })(value, path);
 };
-const layer = record({
-  budget: isNumber,
-  length: isNumber,
-  capacity: isNumber,
-  bytes: isCount,
-  fullBytes: isCount,
-  keptMass: listOf(isNumber),
-});
+const rows = { budget: isNumber, length: isNumber, capacity: isNumber, bytes: isCount };
+const layer = record(
+  { ...rows, fullBytes: isCount, keptMass: listOf(isNumber) },
+  { heads: listOf(record(rows)) },
+);
 const kernel = record(
   { kernel: isText, dispatches: isCount, totalMs: isNumber, p50Ms: isNumber, p95Ms: isNumber },
   { layer: isCount },

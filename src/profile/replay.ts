@@ -6,6 +6,7 @@ import {
   categoryOf,
   type RunTrace,
   type TraceBuffer,
+  type TraceHead,
   type TraceLayer,
 } from "./trace.ts";
 
@@ -109,10 +110,15 @@ export function layersAt(trace: RunTrace, at: number): LayersAt {
     return { tokens: 0, fullBytes: 0, layers: [] };
   }
   const added = Math.max(latest.tokens - layered.tokens, 0);
-  const layers = layered.layers.map((layer) => ({
-    ...layer,
-    length: Math.min(layer.length + added, layer.capacity),
-  }));
+  const grown = <T extends TraceHead>(rows: T): T => ({
+    ...rows,
+    length: Math.min(rows.length + added, rows.capacity),
+  });
+  const layers = layered.layers.map((layer) =>
+    layer.heads === undefined
+      ? grown(layer)
+      : { ...grown(layer), heads: layer.heads.map((head) => grown(head)) },
+  );
   return { tokens: latest.tokens, fullBytes: latest.fullBytes, layers };
 }
 

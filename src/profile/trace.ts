@@ -34,13 +34,18 @@ export interface TracePhase {
   readonly end: number;
 }
 
-/** Rows and bytes of one layer at one moment. */
-export interface TraceLayer {
+/** Rows and bytes of one KV head at one moment. */
+export interface TraceHead {
   readonly budget: number;
   readonly length: number;
   readonly capacity: number;
   readonly bytes: number;
+}
+
+/** Rows and bytes of one layer at one moment. */
+export interface TraceLayer extends TraceHead {
   readonly fullBytes: number;
+  readonly heads?: readonly TraceHead[];
   readonly keptMass: readonly number[];
 }
 

@@ -157,6 +157,32 @@ test("a run can be asked: a layer's heads, who keeps a token, how much is free, 
   await page.emulateMedia({ media: null });
 });
 
+test("the pyramid is switched to bytes and to a logarithm, and tells a layer's exact figures", async () => {
+  await open({ "pyramid.json": traceToJson(sampleTrace()) });
+  await expect.poll(status).toContain("pyramid.json: sample");
+  const kept = (): Promise<string | null> => page.locator("#pyramid path.kept").getAttribute("d");
+  await page.locator("#pyramid .stage").focus();
+  await page.keyboard.press("ArrowUp");
+  const readout = page.locator("#pyramid .readout");
+  await expect
+    .poll(() => readout.innerText())
+    .toBe(
+      "Layer 1: 37 of 69 rows per head in use (of the prompt 32, generated 5) in each of 2 heads; budget 32, " +
+        "room 96; 49,920\u00a0B (48.8\u00a0KiB) of 131,072\u00a0B (128.0\u00a0KiB), 85.0\u00a0% of the attention kept.",
+    );
+  const shapes = new Set([await kept()]);
+  for (const [select, choice] of [
+    ["Show", "bytes"],
+    ["Scale", "log"],
+  ]) {
+    await page.getByLabel(select, { exact: true }).selectOption(choice);
+    await expect.poll(async () => shapes.has(await kept())).toBe(false);
+    shapes.add(await kept());
+  }
+  await page.getByLabel("Show", { exact: true }).selectOption("tokens");
+  await page.getByLabel("Scale", { exact: true }).selectOption("linear");
+});
+
 test("several runs are laid over each other, with deltas and where the answers part", async () => {
   const [one, two] = [sampleTrace(), sampleTrace()];
   const calls = [{ ...one.calls[0], promptTokens: 60 }];

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { PALETTE, type PaletteName } from "../../src/elements/palette.ts";
+import { terracesOf } from "../../src/elements/pyramid-data.ts";
+import { describe as describeLayer } from "../../src/elements/pyramid-text.ts";
 import { formatBytes, formatMiB, formatShare, formatTime } from "../../src/elements/format.ts";
 
 /** Contrast ratio of two colours as WCAG 2 defines it. */
@@ -47,6 +49,35 @@ test("the charts and the pages have the same colours", () => {
     }
   }
   expect(themes).toHaveLength(2);
+});
+
+describe("a layer of the pyramid", () => {
+  const head = { length: 45, capacity: 104 };
+  const layer = {
+    ...{ budget: 40, length: 45, capacity: 104, bytes: 54_080, fullBytes: 131_072 },
+    heads: [head, { ...head, length: 30 }],
+    generated: [5, 4],
+  };
+
+  test("is told by its exact rows, bytes and heads", () => {
+    const text = describeLayer({ tokens: 69, layers: [layer] }, 0).replaceAll("\u00a0", " ");
+    expect(text).toBe(
+      "Layer 0: 45 of 69 rows per head in use (of the prompt 26 to 40, generated 4 to 5); by head 45, 30; " +
+        "budget 40, room 104; 54,080 B (52.8 KiB) of 131,072 B (128.0 KiB).",
+    );
+    const even = { ...layer, heads: [head, head], generated: [5, 5] };
+    expect(describeLayer({ tokens: 69, layers: [even] }, 0)).toContain(
+      "(of the prompt 40, generated 5) in each of 2 heads; budget",
+    );
+  });
+
+  test("is as wide as its rows or bytes, with those of the prompt apart", () => {
+    const widths = (isInBytes: boolean, isLog: boolean) =>
+      terracesOf({ tokens: 999, layers: [layer] }, isInBytes, isLog).shape[0];
+    expect(widths(false, false)).toEqual({ room: 104, added: 45, kept: 40, budget: 40 });
+    expect(widths(true, false).room).toBeCloseTo((999 * 54_080) / 131_072);
+    expect(widths(false, true).kept).toBeCloseTo((999 * Math.log(41)) / Math.log(1000));
+  });
 });
 
 describe("figures on the charts", () => {

@@ -3,6 +3,7 @@ import { compressedFixedBytes, fullCacheBytes, tableBytes } from "../../src/cach
 import {
   CATEGORIES,
   categoryOf,
+  generatedRows,
   keptCounts,
   layersAt,
   layersToCsv,
@@ -106,6 +107,26 @@ describe("a run", () => {
     expect(layersAt(trace, 5).layers).toEqual([]);
     expect(layersAt(trace, 70).layers.map(({ length }) => length)).toEqual([40, 32, 24, 16]);
     expect(layersAt(trace, 160).layers.map(({ length }) => length)).toEqual([45, 37, 29, 21]);
+  });
+
+  test("tells rows of the prompt from generated ones, or that it can't", () => {
+    const trace = sampleTrace();
+    const rows = (...counts: number[]): number[][] => [0, 1, 2, 3].map(() => counts);
+    expect(generatedRows(trace, 5)).toBeUndefined();
+    expect(generatedRows(trace, 70)).toEqual(rows(0, 0));
+    expect(generatedRows(trace, 160)).toEqual(rows(5, 5));
+    // Compressed again within the answer: only the positions kept at its end tell.
+    const again = [{ name: "compress", start: 140, end: 145 } as const];
+    const squeezed = { ...trace, phases: [...trace.phases, ...again] };
+    expect(generatedRows(squeezed, 70)).toEqual(rows(0, 0));
+    expect(generatedRows(squeezed, 160)).toBeUndefined();
+    const lengths = layersAt(trace, 160).layers.map(({ length }) => length);
+    const kept = lengths.map((length) => [
+      Array.from({ length }, (_, i) => 69 - length + i),
+      [0, 1, 64],
+    ]);
+    expect(generatedRows({ ...squeezed, kept }, 160)).toEqual(rows(5, 1));
+    expect(generatedRows({ ...squeezed, kept }, 148)).toBeUndefined();
   });
 
   test("knows how many pairs keep a token", () => {

@@ -48,6 +48,12 @@ export function sampleTrace(): RunTrace {
     capacity: rows(layer) + 64,
     bytes: layerBytes(layer),
     fullBytes: 131_072,
+    heads: Array.from({ length: HEADS }, () => ({
+      budget: rows(layer),
+      length: rows(layer),
+      capacity: rows(layer) + 64,
+      bytes: layerBytes(layer) / HEADS,
+    })),
     keptMass: [0.9, 0.8],
   }));
   return {
