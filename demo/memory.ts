@@ -1,6 +1,11 @@
 import { formatBytes } from "../src/elements.ts";
-import { createWorkerEngine, type Engine, type PolicyName } from "../src/index.ts";
-import { buffersAt, type RunTrace, type TraceBuffer } from "../src/profile.ts";
+import {
+  createWorkerEngine,
+  type Engine,
+  InvalidOptionError,
+  type PolicyName,
+} from "../src/index.ts";
+import { buffersAt, type RunTrace, type TokenScores, type TraceBuffer } from "../src/profile.ts";
 import { defaultModelUrl } from "./default-model.ts";
 import { byId, setHidden, setText } from "./dom.ts";
 import { connectCompare } from "./memory/compare.ts";
@@ -27,12 +32,14 @@ const actions = ["load", "open-model", "run", "leaks"].map((id) => byId(id, HTML
 const value = (id: string): string =>
   (document.getElementById(id) as HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement).value;
 
-const view = connectRunView();
+const view = connectRunView(scoresOf);
 const compare = connectCompare();
 const planner = connectPlanner();
 let engine: Engine | undefined;
 let gpuWatch: GpuWatch | undefined;
 let shown: RunTrace | undefined;
+/** The engine that made what is shown, if it is here. */
+let maker: Engine | undefined;
 let abort: AbortController | undefined;
 const exports = connectExports(() => shown);
 
@@ -42,6 +49,25 @@ function show(run: RunTrace, counted?: readonly number[]): void {
   view.show(run, counted);
   exports.enable();
   keep.disabled = false;
+}
+
+/** How a token ranked: what the run holds, or its engine tells; that is then exported with the run. */
+async function scoresOf(position: number): Promise<TokenScores | undefined> {
+  const run = shown;
+  const known = run?.scores?.find((each) => each.position === position)?.heads;
+  if (known !== undefined || maker === undefined) return known;
+  try {
+    const heads = await maker.tokenScores(position);
+    if (heads !== undefined && run !== undefined && shown === run) {
+      shown = { ...run, scores: [...(run.scores ?? []), { position, heads }] };
+    }
+    return heads;
+  } catch (error) {
+    // Busy, destroyed, or loaded without scores: what is told beside the grid. Anything else is news.
+    const isTold = error instanceof InvalidOptionError || (error as Error).name === "AbortError";
+    if (!isTold) setText(status, (error as Error).message);
+    return undefined;
+  }
 }
 
 /** Do something that takes time, one thing at once; says what goes wrong. */
@@ -74,7 +100,7 @@ function load(source: URL | File): Promise<void> {
     const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
     engine = await createWorkerEngine(worker, source, {
       signal,
-      trace: { kernelTimes },
+      trace: { kernelTimes, scores: byId("scores", HTMLInputElement).checked },
       onProgress: ({ loadedBytes, totalBytes }) => (progress.value = loadedBytes / totalBytes),
     });
     setHidden(form, false);
@@ -87,6 +113,7 @@ function load(source: URL | File): Promise<void> {
 async function showLive(on: Engine): Promise<void> {
   const run = await on.trace();
   await gpuWatch?.update();
+  maker = on;
   show(run, gpuWatch?.totals);
 }
 
@@ -164,6 +191,7 @@ async function openJson(file: File): Promise<string> {
     planner.showQuality(read.quality);
     return "measured quality, shown under What if.";
   }
+  maker = undefined;
   show(read.run);
   return `${read.run.model.name}, ${read.run.cache.policy}.`;
 }

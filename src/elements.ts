@@ -9,6 +9,7 @@ import { ZigMeter } from "./elements/meter.ts";
 import { ZigPyramid } from "./elements/pyramid.ts";
 import { ZigRuns } from "./elements/runs.ts";
 import { ZigTimeline } from "./elements/timeline.ts";
+import { ZigTokenGrid } from "./elements/token-grid.ts";
 import { ZigTokens } from "./elements/tokens.ts";
 
 export * from "./elements/format.ts";
@@ -21,6 +22,7 @@ export type { PyramidData, PyramidHead, PyramidLayer } from "./elements/pyramid-
 export { type OverlaidRun, type RunsData, ZigRuns } from "./elements/runs.ts";
 export { ZigTimeline } from "./elements/timeline.ts";
 export type { TimelineData, TimelineSeries } from "./elements/timeline-data.ts";
+export { type TokenGridCell, type TokenGridData, ZigTokenGrid } from "./elements/token-grid.ts";
 export { type TokenShare, type TokensData, ZigTokens } from "./elements/tokens.ts";
 
 declare global {
@@ -32,6 +34,7 @@ declare global {
     "zig-pyramid": ZigPyramid;
     "zig-runs": ZigRuns;
     "zig-timeline": ZigTimeline;
+    "zig-token-grid": ZigTokenGrid;
     "zig-tokens": ZigTokens;
   }
 }
@@ -44,6 +47,7 @@ const ELEMENTS = {
   "zig-pyramid": ZigPyramid,
   "zig-runs": ZigRuns,
   "zig-timeline": ZigTimeline,
+  "zig-token-grid": ZigTokenGrid,
   "zig-tokens": ZigTokens,
 };
 

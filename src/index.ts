@@ -31,6 +31,7 @@ export type { ModelConfig } from "./model/config.ts";
 export type { MatrixReport } from "./model/matrix-upload.ts";
 export type { Llama3RopeScaling } from "./model/rope.ts";
 export type { KvDtype } from "./cache/layout.ts";
+export type { TokenScore, TokenScores } from "./cache/kept-scores.ts";
 export type { CacheOptions, ScorePool } from "./cache/options.ts";
 export type { PolicyName } from "./cache/policy.ts";
 export type { SamplingOptions } from "./sampling/options.ts";

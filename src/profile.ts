@@ -10,5 +10,6 @@ export * from "./profile/generated-rows.ts";
 export * from "./profile/models.ts";
 export * from "./profile/plan.ts";
 export type { Budget, BudgetInput } from "./cache/budget.ts";
+export type { TokenScore, TokenScores } from "./cache/kept-scores.ts";
 export type { ResolvedCacheOptions } from "./cache/options.ts";
 export { type CachePolicy, POLICIES, type PolicyOption, type Scorer } from "./cache/policy.ts";

@@ -26,6 +26,7 @@ import { showAdapter } from "./adapter-view.ts";
 import { connectBufferTable } from "./buffer-table.ts";
 import { countedAt } from "./gpu-watch.ts";
 import { LedgerCursor } from "./ledger-cursor.ts";
+import { connectTokenView, type ScoresOf } from "./token-view.ts";
 
 /** Everything that shows one run, at one moment. */
 export interface RunView {
@@ -37,7 +38,7 @@ export interface RunView {
 }
 
 /** Connect the charts and tables that stand in the page. */
-export function connectRunView(): RunView {
+export function connectRunView(scoresOf: ScoresOf): RunView {
   const timeline = byId("timeline", ZigTimeline);
   const pyramid = byId("pyramid", ZigPyramid);
   const meter = byId("meter", ZigMeter);
@@ -53,6 +54,7 @@ export function connectRunView(): RunView {
   let peaks: Peaks | undefined;
   let cursor: LedgerCursor | undefined;
   const buffers = connectBufferTable();
+  const picked = connectTokenView(scoresOf);
   let frame = 0;
 
   const renderMoment = (): void => {
@@ -119,10 +121,6 @@ export function connectRunView(): RunView {
     heatmapRows.value = String((event as CustomEvent<{ row: number }>).detail.row);
     renderKept();
   });
-  tokens.addEventListener("zig-token", (event) => {
-    const { index } = (event as CustomEvent<{ index: number }>).detail;
-    setText(byId("token-grid", HTMLElement), whoKeeps(run, index));
-  });
 
   return {
     show(shown, counted) {
@@ -136,6 +134,7 @@ export function connectRunView(): RunView {
       for (const select of [heatmapRows, tokenLayer]) fillLayers(select, shown.model.numLayers);
       renderMoment();
       renderKept();
+      picked.show(shown);
     },
   };
 }
@@ -227,19 +226,4 @@ function renderFree(limitMiB: number, peak: number): void {
   const text =
     free >= 0 ? `${formatMiB(free)} free at peak` : `${formatMiB(-free)} too much at peak`;
   setText(byId("free", HTMLElement), text);
-}
-
-function whoKeeps(run: RunTrace | undefined, index: number): string {
-  const kept = run?.kept;
-  if (kept === undefined) return "";
-  const layers = kept.map((heads) => heads.map((positions) => positions.includes(index)));
-  const all = layers.flatMap((heads, at) => (heads.every(Boolean) ? at : []));
-  const some = layers.flatMap((heads, at) =>
-    heads.some(Boolean) && !heads.every(Boolean)
-      ? `${at} (heads ${heads.flatMap((keeps, h) => (keeps ? h : [])).join(", ")})`
-      : [],
-  );
-  const list = (items: readonly unknown[]): string =>
-    items.length > 0 ? items.join(", ") : "none";
-  return `Token ${index}: kept by all heads of layers ${list(all)}; by some of layers ${list(some)}.`;
 }

@@ -21,6 +21,7 @@ const FORWARDED: Record<PromiseMethod, true> = {
   save: true,
   restore: true,
   keptPositions: true,
+  tokenScores: true,
   trace: true,
   destroy: true,
 };

@@ -6,6 +6,7 @@ import { CompressedPrefill } from "./compressed-prefill.ts";
 import type { Compression, CompressionParts } from "./compression.ts";
 import type { Compressor } from "./compressor.ts";
 import type { CachePrefill, KvCache, LayerRegion, LayerRows, RowTracking } from "./kv-cache.ts";
+import { KeptScores, type TokenScores } from "./kept-scores.ts";
 import { keptLayerRows } from "./layer-rows.ts";
 import { keptMassBytes, type KvShape, queryRingBytes, tableBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
@@ -37,6 +38,7 @@ export class CompressedCache implements KvCache {
     shape: KvShape,
     options: ResolvedCacheOptions,
     compressor: Compressor,
+    keepsScores: boolean = false,
   ) {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     const usage = STORAGE | COPY_SRC | COPY_DST;
@@ -49,7 +51,9 @@ export class CompressedCache implements KvCache {
     this.options = options;
     this.#gpu = gpu;
     this.#rows = rows;
-    this.#parts = { gpu, shape, options, compressor, rows, queries, keptMass };
+    const isRanked = keepsScores && options.policy.scorer?.kind !== "recency";
+    const scores = isRanked ? new KeptScores(gpu, shape) : undefined;
+    this.#parts = { gpu, shape, options, compressor, rows, queries, keptMass, scores };
     this.#points = new RestorePoints(rows);
   }
 
@@ -139,6 +143,7 @@ export class CompressedCache implements KvCache {
 
   async cut(tokens: number): Promise<void> {
     await this.#points.save((point) => point.tokens > tokens);
+    this.#parts.scores?.cut(tokens);
     const dropped = this.#state.tokens - tokens;
     this.#state = { ...this.#state, tokens };
     this.#rows.setLengths((_, length) => length - dropped);
@@ -153,6 +158,7 @@ export class CompressedCache implements KvCache {
   }
 
   async restore(point: SavedPoint | undefined): Promise<void> {
+    this.#parts.scores?.clear();
     const isInCache = point !== undefined && point.rows === undefined;
     await this.#points.save(({ tokens }) => !isInCache || tokens > point.tokens);
     if (point === undefined || point.tokens === 0) return this.clear();
@@ -208,13 +214,19 @@ export class CompressedCache implements KvCache {
     return this.#rows.positions(layer);
   }
 
+  async tokenScores(position: number): Promise<TokenScores | undefined> {
+    return this.#parts.scores?.of(position);
+  }
+
   clear(): void {
     this.#state = NOTHING_SEEN;
+    this.#parts.scores?.clear();
     this.#rows.clear();
   }
 
   destroy(): void {
-    const { queries, keptMass } = this.#parts;
+    const { queries, keptMass, scores } = this.#parts;
+    scores?.clear();
     this.#rows.destroy();
     for (const buffer of [queries, keptMass]) this.#gpu.buffers.destroy(buffer);
   }

@@ -2,7 +2,8 @@ import type { GpuContext } from "../gpu/device.ts";
 import { type DispatchList, Recorder } from "../gpu/recorder.ts";
 import type { Scratch } from "./compress-call.ts";
 import type { Compressor } from "./compressor.ts";
-import type { KvShape } from "./layout.ts";
+import type { KeptScores } from "./kept-scores.ts";
+import { type KvShape, scoreStride } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { RowBuffers, RowStore } from "./row-store.ts";
 import type { CachePlan } from "./scheduler.ts";
@@ -22,6 +23,8 @@ export interface CompressionParts {
   readonly queries: GPUBuffer;
   /** f32 `[layer][numKvHeads]` */
   readonly keptMass: GPUBuffer;
+  /** Where scores are kept to be asked for, if they are. */
+  readonly scores: KeptScores | undefined;
 }
 
 /** What one compression is about. */
@@ -60,13 +63,18 @@ export class Compression {
 
   /** @throws GpuOutOfMemoryError, and nothing is recorded. */
   async record(list: DispatchList, layer: number): Promise<void> {
-    const { gpu, shape, compressor, rows: store, queries, keptMass } = this.#parts;
+    const { gpu, shape, compressor, rows: store, queries, keptMass, scores } = this.#parts;
     const { numKvHeads } = shape;
     const { plan, scratch, seenTokens, newTokens } = this.work;
     const heads = store.heads(layer);
     const from = store.buffers(layer);
     const rows = plan.rows[layer] as number;
-    const candidates = heads.reduce((sum, [, length]) => sum + length + newTokens, 0);
+    const longest = mostLength(heads) + newTokens;
+    const evicts =
+      numKvHeads * rows < heads.reduce((sum, [, length]) => sum + length + newTokens, 0);
+    const stride = scoreStride(longest);
+    if (!evicts) scores?.drop(layer);
+    else await scores?.reserve(layer, { heads, newTokens, firstPosition: seenTokens, stride });
     const to = await gpu.allocating(`rows of layer ${layer}`, plan.bytes.final, () =>
       store.allocate(layer, numKvHeads * (plan.capacities[layer] as number)),
     );
@@ -77,11 +85,11 @@ export class Compression {
       from,
       newTokens,
       firstPosition: seenTokens,
-      candidates: mostLength(heads) + newTokens,
+      candidates: longest,
       to,
       rows,
       spareRows: plan.spareRows,
-      evicts: numKvHeads * rows < candidates,
+      evicts,
       queries,
       tokens: this.tokens,
       hasStats: this.hasStats,
@@ -94,7 +102,9 @@ export class Compression {
     if (this.#pending === undefined) return;
     const { layer, old } = this.#pending;
     this.#pending = undefined;
-    const { rows } = this.#parts;
+    const { rows, scores, compressor } = this.#parts;
+    const { scratch } = this.work;
+    scores?.take(layer, compressor.usesWindow ? scratch.pooled : scratch.scores, old?.positions);
     rows.free(old);
     // Where nothing is evicted the host can tell how the rows lie, and those that there were are
     // still the first ones: restore points stay lengths. Else they hold the rows themselves.
@@ -131,6 +141,7 @@ export class Compression {
       rows.free(rows.exchange(layer, old));
       this.#pending = undefined;
     }
+    this.#parts.scores?.clear();
     this.release();
   }
 

@@ -8,16 +8,18 @@ import type { ResolvedCacheOptions } from "./options.ts";
 import { checkBudget } from "./scheduler.ts";
 
 /**
- * The cache that a policy needs, empty; its kernels are compiled.
+ * The cache that a policy needs, empty; its kernels are compiled. `keepsScores`: `tokenScores` is
+ * going to be asked.
  * @throws InvalidOptionError for a byte budget that does not hold the windows of this model.
  */
 export async function createCache(
   gpu: GpuContext,
   shape: KvShape,
   options: ResolvedCacheOptions,
+  keepsScores: boolean = false,
 ): Promise<KvCache> {
   if (options.policy.scorer === null) return new FullCache(gpu, shape, options);
   checkBudget(shape, options);
   const compressor = await createCompressor(gpu, shape, options);
-  return new CompressedCache(gpu, shape, options, compressor);
+  return new CompressedCache(gpu, shape, options, compressor, keepsScores);
 }

@@ -1,5 +1,6 @@
 import type { DispatchList } from "../gpu/recorder.ts";
 import type { CacheImage } from "./cache-image.ts";
+import type { TokenScores } from "./kept-scores.ts";
 import type { KvShape } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { CachePlan } from "./scheduler.ts";
@@ -155,6 +156,8 @@ export interface KvCache {
   load(image: CacheImage): Promise<void>;
   /** Positions that a layer keeps, ascending, per KV head. */
   keptPositions(layer: number): Promise<number[][]>;
+  /** How a token ranked when the cache was last compressed; undefined where no scores are kept. */
+  tokenScores?(position: number): Promise<TokenScores | undefined>;
   /** Forget everything and give the memory back. */
   clear(): void;
   destroy(): void;

@@ -1,3 +1,4 @@
+import type { TokenScores } from "../cache/kept-scores.ts";
 import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -147,6 +148,18 @@ export class LocalEngine implements Engine {
     gpu.throwIfFailed();
     const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
     return Promise.all(layers.map((layer) => cache.keptPositions(layer)));
+  }
+
+  async tokenScores(position: number): Promise<TokenScores | undefined> {
+    const { cache, keepsScores } = this.#runtime;
+    if (!keepsScores) {
+      throw new InvalidOptionError("trace.scores", "false", "true when the engine is loaded");
+    }
+    if (!Number.isSafeInteger(position) || position < 0) {
+      throw new InvalidOptionError("position", position, "a whole number");
+    }
+    this.#runtime.gpu.throwIfFailed();
+    return this.#alone(async () => cache.tokenScores?.(position));
   }
 
   async trace(): Promise<RunTrace> {

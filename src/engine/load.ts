@@ -41,7 +41,8 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     const rule = `at least ${config.hiddenSize * 4} (one token)`;
     throw new InvalidOptionError("hiddenBytes", hiddenBytes, rule);
   }
-  const { maxEvents = DEFAULT_EVENTS, kernelTimes = false } = trace === true ? {} : trace || {};
+  const traced = trace === true ? {} : trace || {};
+  const { maxEvents = DEFAULT_EVENTS, kernelTimes = false, scores: keepsScores = false } = traced;
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 1) {
     throw new InvalidOptionError("trace.maxEvents", maxEvents, "a whole number of at least 1");
   }
@@ -53,7 +54,8 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     try {
       use.onBytes?.(0);
       const parts = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
-        const runtimeOptions = { ...use, cache: kind, hiddenBytes, tracer, kernelTimes };
+        const asked = { tracer, kernelTimes, keepsScores };
+        const runtimeOptions = { ...use, cache: kind, hiddenBytes, ...asked };
         const runtime = await createRuntime(gpu, bytes, file, config, runtimeOptions);
         use.onCompiled?.();
         return createParts(runtime, tokenizer);

@@ -46,10 +46,10 @@ export async function replaceCache(
   options: ResolvedCacheOptions,
 ): Promise<void> {
   const { runtime, tokenizer } = parts;
-  const { gpu, cache: old } = runtime;
+  const { gpu, cache: old, keepsScores } = runtime;
   const bytes = compressedFixedBytes(old.shape, options.windowSize);
   const cache = await gpu.allocating("an empty cache", bytes, () =>
-    createCache(gpu, old.shape, options),
+    createCache(gpu, old.shape, options, keepsScores),
   );
   parts.conversation.forget();
   old.destroy();

@@ -37,6 +37,8 @@ export interface Runtime {
   readonly tracer: Tracer | undefined;
   /** Times dispatches, where the caller asked for it and the GPU offers it. */
   readonly timer: KernelTimer | undefined;
+  /** The cache keeps the scores of its last compression, where the caller asked for it. */
+  readonly keepsScores: boolean;
 }
 
 /** Words of the state buffer, by name. */
@@ -50,6 +52,7 @@ export interface RuntimeOptions {
   readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly tracer?: Tracer | undefined;
   readonly kernelTimes?: boolean | undefined;
+  readonly keepsScores?: boolean | undefined;
 }
 
 /** Stream the weights to the GPU while the kernels compile. */
@@ -86,7 +89,7 @@ export async function createRuntime(
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
     createSampler(gpu, config),
-    createCache(gpu, cacheShape, options.cache),
+    createCache(gpu, cacheShape, options.cache, options.keepsScores),
   ]);
   const state = gpu.buffers.create({
     label: "decode state",
@@ -95,10 +98,10 @@ export async function createRuntime(
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   });
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
-  const { tracer } = options;
+  const { tracer, keepsScores = false } = options;
   const timer = tracer && options.kernelTimes ? createTimer(gpu, tracer) : undefined;
   const parts = { gpu, config, weights, linear, embed, attention, sampler, cache, state };
-  return { ...parts, passTokens: passTokens(config, limit), tracer, timer };
+  return { ...parts, passTokens: passTokens(config, limit), tracer, timer, keepsScores };
 }
 
 function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {

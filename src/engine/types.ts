@@ -1,4 +1,5 @@
 import type { KvDtype } from "../cache/layout.ts";
+import type { TokenScores } from "../cache/kept-scores.ts";
 import type { CacheOptions } from "../cache/options.ts";
 import type { BufferPurpose } from "../gpu/buffers.ts";
 import type { QuantizedWeights } from "../formats/tensor-types.ts";
@@ -52,6 +53,11 @@ export interface TraceOptions {
    * one decode step per submit, then has a compute pass of its own, which costs time. Default false.
    */
   readonly kernelTimes?: boolean;
+  /**
+   * Keep the scores of the last compression on the GPU, for `tokenScores`: 4 bytes for each layer, KV
+   * head and token. Default false.
+   */
+  readonly scores?: boolean;
 }
 
 /** How far reading the prompt has come, in tokens of work over all layers. */
@@ -366,6 +372,13 @@ export interface Engine extends ChatEngine {
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
   keptPositions(): Promise<number[][][]>;
+  /**
+   * How the token at a position ranked when the cache was last compressed, `[layer][KV head]`. Undefined
+   * where the policy ranks nothing: `full` keeps all, `streaming-llm` goes by place alone.
+   * @throws InvalidOptionError unless the engine was loaded with `trace: { scores: true }`, and while
+   * another call runs.
+   */
+  tokenScores(position: number): Promise<TokenScores | undefined>;
   /**
    * What happened since the load: ledger, phases, cache, kernel times; between calls also the tokens
    * seen and the positions kept. `ziggurat-llm/profile` exports it and reads it back.

@@ -52,6 +52,12 @@ const record =
     }
   };
 
+const orNull =
+  (check: Check): Check =>
+  (value, path) => {
+    if (value !== null) check(value, path);
+  };
+
 const buffer = record(
   {
     id: isCount,
@@ -137,6 +143,12 @@ const trace = record(
   {
     tokens: listOf(record({ id: isCount, text: isText })),
     kept: listOf(listOf(listOf(isCount))),
+    scores: listOf(
+      record({
+        position: isCount,
+        heads: listOf(listOf(orNull(record({ rank: isCount, of: isCount }, { score: isNumber })))),
+      }),
+    ),
   },
 );
 

@@ -1,3 +1,4 @@
+import type { TokenScores } from "../cache/kept-scores.ts";
 import type { KvDtype } from "../cache/layout.ts";
 import type { BufferPurpose } from "../gpu/buffers.ts";
 
@@ -110,6 +111,12 @@ export interface TraceToken {
   readonly text: string;
 }
 
+/** How a token ranked when the cache was last compressed, `[layer][KV head]`: see `TokenScore`. */
+export interface TraceScores {
+  readonly position: number;
+  readonly heads: TokenScores;
+}
+
 /** Everything about a run that the memory page shows: plain data, times in ms since it began. */
 export interface RunTrace {
   readonly schema: typeof TRACE_SCHEMA;
@@ -149,6 +156,8 @@ export interface RunTrace {
   /** Tokens seen, in order, and the positions kept, `[layer][KV head]`: not while a call runs. */
   readonly tokens?: readonly TraceToken[];
   readonly kept?: readonly (readonly (readonly number[])[])[];
+  /** Of the tokens that somebody asked for. */
+  readonly scores?: readonly TraceScores[];
 }
 
 /** Categories of bytes in the one order in which every chart stacks them. */

@@ -113,9 +113,9 @@ test("the GPU of a run is named, with what its buffers use of its limits", async
 test("a run can be asked: a layer's heads, who keeps a token, how much is free, kernel times", async () => {
   const run = sampleTrace();
   await page.locator("#heatmap-rows").selectOption("1");
-  const heads = page.locator("#heatmap .twin tbody tr");
+  const ofHeads = page.locator("#heatmap .twin tbody tr");
   await expect
-    .poll(() => heads.evaluateAll((rows) => rows.map((row) => row.textContent)))
+    .poll(() => ofHeads.evaluateAll((rows) => rows.map((row) => row.textContent)))
     .toEqual(
       run.kept![1].map(({ length }, head) => `Layer 1, head ${head}${`${length}`.repeat(3)}`),
     );
@@ -127,6 +127,32 @@ test("a run can be asked: a layer's heads, who keeps a token, how much is free, 
       "Token 0: kept by all heads of layers none; by some of layers " +
         "0 (heads 0), 1 (heads 0), 2 (heads 0), 3 (heads 0).",
     );
+  const cells = (): Promise<(string | null)[]> =>
+    page.locator("#token-heads td").evaluateAll((all) => all.map((cell) => cell.textContent));
+  await expect
+    .poll(cells)
+    .toEqual(Array.from({ length: 8 }, (_, at) => (at % 2 === 0 ? "kept" : "evicted")));
+  const note = page.locator("#token-note");
+  expect(await note.innerText()).toContain("No scores of this token");
+  // Enter on the token that the keys have moved to; its scores are in the file.
+  const heads = [[{ score: 0.25, rank: 3, of: 64 }, null], [{ rank: 1, of: 64 }]];
+  await open({ "scored.json": traceToJson({ ...run, scores: [{ position: 1, heads }] }) });
+  await expect.poll(status).toContain("scored.json: sample");
+  expect(await page.locator("#token-heads").isVisible()).toBe(false);
+  await page.locator("#tokens .stage").focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await expect
+    .poll(async () => (await cells()).slice(0, 3))
+    .toEqual(["kept, 3 of 64, score 0.25", "kept", "kept, 1 of 64, window"]);
+  expect(await note.innerText()).toContain("the last 8 tokens");
+  await open({
+    "streaming.json": traceToJson({ ...run, cache: { ...run.cache, policy: "streaming-llm" } }),
+  });
+  await expect.poll(status).toContain("streaming.json: sample");
+  await page.locator("#tokens .t").first().click();
+  await expect.poll(() => note.innerText()).toContain("goes by place");
   const peak = Math.max(...timelineOf(run).total);
   const limit = page.getByLabel("GPU memory, MiB");
   await limit.fill("16");
@@ -172,15 +198,15 @@ test("the pyramid is switched to bytes and to a logarithm, and tells a layer's e
     );
   const shapes = new Set([await kept()]);
   for (const [select, choice] of [
-    ["Show", "bytes"],
-    ["Scale", "log"],
+    ["unit", "bytes"],
+    ["scale", "log"],
   ]) {
-    await page.getByLabel(select, { exact: true }).selectOption(choice);
+    await page.locator(`#${select}`).selectOption(choice);
     await expect.poll(async () => shapes.has(await kept())).toBe(false);
     shapes.add(await kept());
   }
-  await page.getByLabel("Show", { exact: true }).selectOption("tokens");
-  await page.getByLabel("Scale", { exact: true }).selectOption("linear");
+  await page.locator("#unit").selectOption("tokens");
+  await page.locator("#scale").selectOption("linear");
 });
 
 test("several runs are laid over each other, with deltas and where the answers part", async () => {

@@ -177,6 +177,11 @@ test("a model runs in a worker, is counted twice alike, and leaves nothing behin
     await drawn(page);
     expect(await figure(page, "unaccounted")).toBe("0\u00a0B");
   }
+  // A token's ranks come from the engine, and go along with the exported run.
+  await page.locator("#tokens .t").nth(3).click();
+  await expect
+    .poll(() => page.locator("#token-heads td").first().innerText())
+    .toMatch(/^(kept|evicted), \d+ of \d+, score /);
   await page.getByRole("button", { name: "Check for leaks" }).click();
   await expect.poll(() => page.locator("#status").innerText()).toContain("No leak");
   expect(await page.locator("#leak-report").isVisible()).toBe(false);

@@ -93,6 +93,46 @@ describe("a trace", () => {
     );
   });
 
+  test("tells how any token ranked: those up to the budget are the ones kept", async () => {
+    const engine = await openTiny("tiny-flow", { cache: PYRAMID, trace: { scores: true } });
+    const ranksAgree = async (tokens: number): Promise<void> => {
+      const kept = await engine.keptPositions();
+      const { layers } = engine.memory().kv;
+      for (const position of [0, 1, 77, tokens - 8, tokens - 1]) {
+        const scores = await engine.tokenScores(position);
+        const agree = kept.map((heads, layer) =>
+          heads.map((positions, head) => {
+            const score = scores?.[layer]?.[head];
+            const isKept = (score?.rank ?? Infinity) <= layers[layer].budget;
+            return isKept === positions.includes(position);
+          }),
+        );
+        expect(agree).toEqual(kept.map((heads) => heads.map(() => true)));
+      }
+    };
+    const text = digits(150);
+    const { length } = (await engine.generate(text, { maxTokens: 1 }).result).promptTokenIds;
+    await ranksAgree(length);
+    const [first] = (await engine.tokenScores(length - 1)) ?? [];
+    // A row of the window: ranked first, whatever its score.
+    expect(first[0]).toEqual({ rank: expect.any(Number) as number, of: length });
+    expect(first[0]!.rank).toBeLessThanOrEqual(8);
+    expect((await engine.tokenScores(0))?.[0][0]?.score).toBeGreaterThan(0);
+    expect((await engine.tokenScores(length))?.flat().every((score) => score === null)).toBe(true);
+    // Rows kept before are ranked again beside new ones, and are known by their positions.
+    const more = (await engine.generate(text + digits(100), { maxTokens: 1 }).result).usage;
+    expect(more.cachedTokens).toBeGreaterThan(0);
+    await ranksAgree(more.promptTokens);
+    await expect(engine.tokenScores(-1)).rejects.toMatchObject({ option: "position" });
+    await engine.setCache({ policy: "streaming-llm", budget: 40 });
+    await engine.generate(text, { maxTokens: 1 }).result;
+    expect(await engine.tokenScores(0)).toBeUndefined();
+    const untold = await openTiny("tiny-flow", { trace: true });
+    await expect(untold.tokenScores(0)).rejects.toMatchObject({ option: "trace.scores" });
+    await engine.destroy();
+    expect(engine.memory().total).toBe(0);
+  });
+
   test("is refused where the engine does not keep one", async () => {
     const engine = await openTiny("tiny-flow");
     await expect(engine.trace()).rejects.toMatchObject({ option: "trace" });

@@ -109,6 +109,10 @@ export class FakeEngine implements Engine {
     return this.#called("keptPositions") as unknown as number[][][];
   }
 
+  async tokenScores(...args: Parameters<Engine["tokenScores"]>): ReturnType<Engine["tokenScores"]> {
+    return this.#called("tokenScores", ...args) as unknown as [];
+  }
+
   async trace(): ReturnType<Engine["trace"]> {
     return this.#called("trace") as unknown as Awaited<ReturnType<Engine["trace"]>>;
   }

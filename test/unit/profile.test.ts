@@ -141,6 +141,9 @@ describe("a run", () => {
 describe("an export", () => {
   test("as JSON is read back as it was", () => {
     expect(parseTrace(traceToJson(sampleTrace()))).toEqual(sampleTrace());
+    const scores = [{ position: 3, heads: [[null, { rank: 1, of: 64 }]] }];
+    const asked = { ...sampleTrace(), scores };
+    expect(parseTrace(traceToJson(asked))).toEqual(asked);
   });
 
   test.each<[string, (run: Record<string, unknown>) => unknown]>([
@@ -150,6 +153,10 @@ describe("an export", () => {
     ["run.events[0].buffer.bytes", (run) => (run["events"] = [withBytes(-4)])],
     ["run.kept[0][0][0]", (run) => (run["kept"] = [[["a"]]])],
     ["run.end", (run) => (run["end"] = null)],
+    [
+      "run.scores[0].heads[0][0].of",
+      (run) => (run["scores"] = [{ position: 3, heads: [[{ rank: 1 }]] }]),
+    ],
   ])("of which %s is wrong is refused", (path, spoil) => {
     const run = { ...sampleTrace() } as unknown as Record<string, unknown>;
     spoil(run);

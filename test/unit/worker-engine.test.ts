@@ -36,6 +36,7 @@ const VALUES: Partial<Record<PromiseMethod, unknown>> = {
   score: { called: "score" },
   previewPrompt: { called: "previewPrompt" },
   keptPositions: { called: "keptPositions" },
+  tokenScores: { called: "tokenScores" },
   trace: { called: "trace" },
   read: { called: "read" },
   save: { called: "save" },
