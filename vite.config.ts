@@ -61,6 +61,8 @@ function publicFiles(withModels: boolean): Plugin {
 /** What the site's files contain of other projects, with the file in which each keeps its terms. */
 const BUNDLED = {
   "streaming-markdown": "license",
+  lowlight: "license",
+  "highlight.js": "LICENSE",
   "@huggingface/jinja": "LICENSE",
   "@huggingface/tokenizers": "LICENSE",
 };

@@ -5,6 +5,7 @@ import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
 import { createHistory } from "./history/history.ts";
+import { startCodeWorker } from "./markdown/code-tokens.ts";
 import type { Remedy } from "./problem.ts";
 import { settingsFromQuery, settingsToQuery } from "./settings-address.ts";
 import { applyTheme, readTheme } from "./theme.ts";
@@ -103,6 +104,8 @@ function render(): void {
   const ready = state.model.step === "ready";
   // The button that began it is gone: go on where the question is written.
   if (ready && !wasReady && document.activeElement === document.body) composer.focus();
+  // While there is time, and a network.
+  if (ready && !wasReady) startCodeWorker();
   wasReady = ready;
 }
 

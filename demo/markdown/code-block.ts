@@ -1,4 +1,5 @@
 import { button, el, setText } from "../dom.ts";
+import { colourCode } from "./code-colours.ts";
 
 /** Longest name of a language that is shown. */
 const LANGUAGE_LENGTH = 24;
@@ -9,11 +10,16 @@ export interface CodeBlock {
   /** Holds the code, and nothing else. */
   readonly code: HTMLElement;
   setLanguage(name: string): void;
+  /** So many characters were added to the code. */
+  grew(by: number): void;
+  /** Nothing follows. */
+  complete(): void;
 }
 
 /** Make an empty block. */
 export function createCodeBlock(language = ""): CodeBlock {
   const code = el("code");
+  const colours = colourCode(code, () => label.textContent);
   const label = el("span", { class: "code-language" }, language);
   const said = el("span", { class: "copied", role: "status" });
   const copy = button("Copy code", () => {
@@ -34,5 +40,6 @@ export function createCodeBlock(language = ""): CodeBlock {
     setLanguage(name) {
       setText(label, name.trim().slice(0, LANGUAGE_LENGTH));
     },
+    ...colours,
   };
 }

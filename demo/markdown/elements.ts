@@ -13,6 +13,8 @@ export interface Frame {
   /** Where its content goes. */
   readonly element: HTMLElement;
   setAttribute?(type: AttributeType, value: string): void;
+  /** Called when so many characters were added to it. */
+  grew?(by: number): void;
   /** Called when it is complete; `ended` by its own delimiter. */
   close?(ended: boolean): void;
 }
@@ -70,10 +72,10 @@ export function openElement(token: TokenType, parent: HTMLElement, opening: Open
       return rawUrl(add(el(opening.inLink ? "span" : "a")));
     case Token.Code_Block:
     case Token.Code_Fence: {
-      const block = createCodeBlock();
-      add(block.element);
-      const setAttribute = (_: AttributeType, name: string): void => block.setLanguage(name);
-      return { token, element: block.code, setAttribute };
+      const { element, code, setLanguage, grew, complete } = createCodeBlock();
+      add(element);
+      const setAttribute = (_: AttributeType, name: string): void => setLanguage(name);
+      return { token, element: code, setAttribute, grew, close: complete };
     }
     case Token.Equation_Block: {
       const block = createCodeBlock("math");

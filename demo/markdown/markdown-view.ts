@@ -126,6 +126,7 @@ function createWriter(root: HTMLElement): Writer {
     const last = target.lastChild;
     if (last instanceof Text && last.length < TEXT_NODE_LENGTH) last.appendData(held);
     else target.append(held);
+    if (rest === undefined) top().grew?.(held.length);
     held = "";
   }
 

@@ -38,7 +38,7 @@ test.each([
     mode === "with-models" ? 2 : 0,
   );
   const licenses = await readFile(join(outDir, "licenses.txt"), "utf8");
-  for (const terms of ["MIT License", "Apache License", "streaming-markdown\n"]) {
+  for (const terms of ["MIT License", "Apache License", "streaming-markdown\n", "highlight.js\n"]) {
     expect(licenses).toContain(terms);
   }
   for (const page of ["index.html", "memory.html"]) {

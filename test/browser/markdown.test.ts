@@ -42,6 +42,18 @@ function cut(text: string, seed: number): string[] {
 
 const lettersOf = (text: string): string => text.replace(/[^a-z]/g, "");
 
+test("code in a language that is known is coloured without an element more", async () => {
+  const code = `${"x = 1 # one\n".repeat(200)}print("end")`;
+  const source = `\`\`\`python\n${code}\n\`\`\`\n\n\`\`\`\nif (2)\n\`\`\``;
+  const painted = (): Promise<string[]> =>
+    page.evaluate((text) => window.markdown.painted(text), source);
+  await expect.poll(async () => (await painted()).length).toBe(402);
+  expect(new Set(await painted())).toEqual(
+    new Set(["code-number:1", "code-comment:# one", "code-keyword:print", 'code-string:"end"']),
+  );
+  expect(await page.locator("pre code *").count()).toBe(0);
+});
+
 test("hostile sources become nothing active, however they are cut", async () => {
   const requests: string[] = [];
   page.on("request", (request) => requests.push(new URL(request.url()).pathname));

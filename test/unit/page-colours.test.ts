@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 const css = readFileSync(new URL("../../demo/base.css", import.meta.url), "utf8");
 const [light = "", dark = ""] = [...css.matchAll(/:root \{([^}]*)\}/g)].map(([, body]) => body);
 
-const TEXT = ["ink", "ink-soft", "accent", "warning", "error"];
+const TEXT = ["ink", "ink-soft", "accent", "warning", "error", "code-string", "code-number"];
 const MARKS = ["edge", "accent", "weights", "kv", "activations", "staging", "uniforms"];
 
 function colour(theme: string, name: string): readonly number[] {

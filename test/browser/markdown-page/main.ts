@@ -36,6 +36,8 @@ function faultsOf(root: HTMLElement): string[] {
   return faults;
 }
 
+let shown = "";
+
 /** What the test calls from outside. */
 const markdown = {
   /** The same source in several cuts: how many looks that gives, and everything that must not be. */
@@ -77,6 +79,19 @@ const markdown = {
       late: most(records.slice(-300)),
       removed: records.flat().reduce((sum, { removedNodes }) => sum + removedNodes.length, 0),
     };
+  },
+
+  /** What of a source is painted in the page by now, as `name:text`, in the order of the names. */
+  painted(source: string): string[] {
+    if (shown !== source) render([(shown = source)]);
+    return [...CSS.highlights].flatMap(([name, highlight]) =>
+      [...highlight].map((range) => {
+        const live = document.createRange();
+        live.setStart(range.startContainer, range.startOffset);
+        live.setEnd(range.endContainer, range.endOffset);
+        return `${name}:${live.toString()}`;
+      }),
+    );
   },
 
   /** The code of the first block, and its language. */
