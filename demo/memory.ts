@@ -47,6 +47,7 @@ const exports = connectExports(() => shown);
 function show(run: RunTrace, counted?: readonly number[]): void {
   shown = run;
   view.show(run, counted);
+  planner.showRun(run);
   exports.enable();
   keep.disabled = false;
 }

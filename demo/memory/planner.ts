@@ -6,6 +6,7 @@ import {
   type ModelShape,
   planMemory,
   POLICIES,
+  type RunTrace,
   shapeFromConfig,
   type WeightFormat,
 } from "../../src/profile.ts";
@@ -36,6 +37,8 @@ export function cacheOptions(
 export interface Planner {
   /** Show what budgets cost in quality, beside what they save. */
   showQuality(measured: MeasuredQuality): void;
+  /** Say beside that what a run kept of the attention. */
+  showRun(run: RunTrace): void;
 }
 
 /** Connect the what-if calculator: no GPU, no engine, the scheduler's own code. */

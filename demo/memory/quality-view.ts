@@ -1,5 +1,8 @@
 import { formatShare, ZigCurve } from "../../src/elements.ts";
-import { byId, el, setHidden, setText } from "../dom.ts";
+import type { RunTrace } from "../../src/profile.ts";
+import { byId, el, setText } from "../dom.ts";
+import { keptAttention } from "./kept-attention.ts";
+import shipped from "./measured-quality.json";
 import {
   type MeasuredQuality,
   QUALITY_TASKS,
@@ -13,17 +16,18 @@ export interface QualityView {
   showQuality(measured: MeasuredQuality): void;
   /** @param percent of the prompt that the policy keeps */
   mark(policy: string, percent: number): void;
+  /** Say beside it what a run kept of the attention. */
+  showRun(run: RunTrace): void;
 }
 
-/** Connect the place in the page; it is hidden until something measured is opened. */
+/** Connect the place in the page; it shows what we measured until something else is opened. */
 export function connectQuality(): QualityView {
   const task = byId("quality-task", HTMLSelectElement);
   const curve = byId("quality-curve", ZigCurve);
-  let measured: MeasuredQuality | undefined;
+  let measured: MeasuredQuality = shipped;
   let marked = { policy: "", percent: 100 };
 
   const render = (): void => {
-    if (measured === undefined) return;
     const { policy, percent } = marked;
     const chosen = task.value as QualityTask;
     curve.data = qualityChart(measured, chosen, policy, percent);
@@ -33,7 +37,8 @@ export function connectQuality(): QualityView {
       at === undefined
         ? `${policy} was not measured at ${share} of the prompt.`
         : `${policy} at ${share}: ${at.kl.toFixed(3)} nats per token from the full cache, ` +
-          `${formatShare(at.agreement)} of the likeliest tokens are the same.`;
+          `${formatShare(at.agreement)} of the likeliest tokens are the same` +
+          `${at.keptMass === undefined ? "" : `; the kept rows carry ${formatShare(at.keptMass)} of the window’s attention`}.`;
     setText(byId("quality-text", HTMLElement), text);
     setText(byId("quality-source", HTMLElement), `Measured: ${measured.source}`);
   };
@@ -45,12 +50,14 @@ export function connectQuality(): QualityView {
   return {
     showQuality(given) {
       measured = given;
-      setHidden(byId("quality", HTMLElement), false);
       render();
     },
     mark(policy, percent) {
       marked = { policy, percent };
       render();
+    },
+    showRun(run) {
+      setText(byId("quality-run", HTMLElement), keptAttention(run));
     },
   };
 }

@@ -18,13 +18,25 @@ interface QualityRow {
   readonly budget: number;
   /** Mean KL divergence from the full cache's distributions, in nats per token. */
   readonly kl: number;
-  /** Share of the tokens that both think the likeliest. */
   readonly agreement: number;
+  readonly keptMass?: number;
 }
 
-/** What `npm run quality` measured, as far as the page shows it. */
+/** What a budget costs, in the mean over the documents. */
+export interface QualityPoint {
+  /** Per cent of the full cache. */
+  readonly budget: number;
+  /** Nats per token from the full cache. */
+  readonly kl: number;
+  /** Share of the tokens that both think the likeliest. */
+  readonly agreement: number;
+  /** Share of the window's attention that the kept rows carry, where the policy ranks by it. */
+  readonly keptMass?: number;
+}
+
+/** What `npm run quality` measured, as far as the page shows it: by task and policy, budgets ascending. */
 export interface MeasuredQuality {
-  readonly rows: readonly QualityRow[];
+  readonly curves: Readonly<Record<QualityTask, Readonly<Record<string, readonly QualityPoint[]>>>>;
   /** Under which conditions, in words. */
   readonly source: string;
 }
@@ -46,7 +58,7 @@ export function parseQuality(text: string): MeasuredQuality | undefined {
   if (format !== 1)
     throw new Error(`format must be 1 of a file of measured quality: got ${format}`);
   const rows = (documents as Partial<QualityRow>[]).map((row, at) => {
-    const { document, task, policy, budget, kl, agreement } = row;
+    const { document, task, policy, budget, kl, agreement, keptMass } = row;
     const texts = [document, task, policy];
     const numbers = [budget, kl, agreement];
     const isSound =
@@ -54,47 +66,45 @@ export function parseQuality(text: string): MeasuredQuality | undefined {
       numbers.every((each) => Number.isFinite(each));
     if (!isSound)
       throw new Error(`documents[${at}] lacks a figure: measure again, or open another file`);
-    return { document, task, policy, budget, kl, agreement } as QualityRow;
+    const mass = Number.isFinite(keptMass) ? { keptMass } : {};
+    return { document, task, policy, budget, kl, agreement, ...mass } as QualityRow;
   });
   const { model, promptTokens, documents: planned } = plan as Record<string, unknown>;
   const run = (Array.isArray(runs) ? runs.at(-1) : undefined) as
     Record<string, unknown> | undefined;
   const names = new Set(rows.map(({ document }) => document));
   const source =
-    `${names.size} of ${planned} documents, ${promptTokens} tokens each, ${model}, ` +
+    `${names.size} of ${planned} documents, ${promptTokens} tokens each, on ${model} (other models and lengths differ), ` +
     `${run?.["adapter"] ?? "an unknown adapter"}, ${String(run?.["date"] ?? "").slice(0, 10)}; by npm run quality.`;
-  return { rows, source };
+  const tasks = Object.keys(QUALITY_TASKS) as QualityTask[];
+  const curves = Object.fromEntries(tasks.map((task) => [task, curvesOf(rows, task)]));
+  return { curves: curves as unknown as MeasuredQuality["curves"], source };
 }
 
-/** Mean over the documents of each policy's figures at each budget, budgets ascending. */
-export function qualityCurves(
-  { rows }: MeasuredQuality,
-  task: QualityTask,
-): ReadonlyMap<
-  string,
-  readonly { readonly budget: number; readonly kl: number; readonly agreement: number }[]
-> {
-  const byPolicy = new Map<string, Map<number, QualityRow[]>>();
-  for (const row of rows) {
-    if (row.task !== task) continue;
-    const budgets = byPolicy.get(row.policy) ?? new Map<number, QualityRow[]>();
-    byPolicy.set(row.policy, budgets);
-    budgets.set(row.budget, [...(budgets.get(row.budget) ?? []), row]);
-  }
-  const mean = (all: readonly QualityRow[], of: (row: QualityRow) => number): number =>
-    all.reduce((sum, row) => sum + of(row), 0) / all.length;
-  return new Map(
-    [...byPolicy].map(([policy, budgets]) => [
-      policy,
-      [...budgets]
-        .sort(([a], [b]) => a - b)
-        .map(([budget, all]) => ({
-          budget,
-          kl: mean(all, ({ kl }) => kl),
-          agreement: mean(all, ({ agreement }) => agreement),
-        })),
-    ]),
+function curvesOf(rows: readonly QualityRow[], task: QualityTask): Record<string, QualityPoint[]> {
+  const ofTask = rows.filter((row) => row.task === task);
+  const policies = [...new Set(ofTask.map(({ policy }) => policy))];
+  return Object.fromEntries(
+    policies.map((policy) => {
+      const own = ofTask.filter((row) => row.policy === policy);
+      const budgets = [...new Set(own.map(({ budget }) => budget))].sort((a, b) => a - b);
+      return [policy, budgets.map((budget) => pointOf(own, budget))];
+    }),
   );
+}
+
+/** Means over the documents, to six digits that count. */
+function pointOf(rows: readonly QualityRow[], budget: number): QualityPoint {
+  const at = rows.filter((row) => row.budget === budget);
+  const mean = (values: readonly number[]): number =>
+    Number((values.reduce((sum, value) => sum + value, 0) / values.length).toPrecision(6));
+  const masses = at.flatMap(({ keptMass }) => keptMass ?? []);
+  return {
+    budget,
+    kl: mean(at.map(({ kl }) => kl)),
+    agreement: mean(at.map(({ agreement }) => agreement)),
+    ...(masses.length === at.length ? { keptMass: mean(masses) } : {}),
+  };
 }
 
 /** The curves as a chart, with a policy and a budget (per cent) marked. */
@@ -104,7 +114,7 @@ export function qualityChart(
   policy: string,
   budget: number,
 ): CurveData {
-  const series = [...qualityCurves(measured, task)].map(([label, points]) => ({
+  const series = Object.entries(measured.curves[task]).map(([label, points]) => ({
     label,
     points: points.filter(({ kl }) => kl > 0).map((each) => [each.budget, each.kl] as const),
   }));
@@ -126,16 +136,20 @@ export function qualityAt(
   task: QualityTask,
   policy: string,
   budget: number,
-): { readonly kl: number; readonly agreement: number } | undefined {
-  const points = qualityCurves(measured, task).get(policy) ?? [];
+): QualityPoint | undefined {
+  const points = measured.curves[task][policy] ?? [];
   const above = points.findIndex((point) => point.budget >= budget);
   const high = points[above];
   const low = points[Math.max(above - 1, 0)];
   if (high === undefined || low === undefined || budget < low.budget) return undefined;
   const span = Math.log(high.budget / low.budget);
   const share = span > 0 ? Math.log(budget / low.budget) / span : 0;
+  const between = (a: number, b: number): number => a + (b - a) * share;
+  const hasMass = low.keptMass !== undefined && high.keptMass !== undefined;
   return {
+    budget,
     kl: low.kl * (high.kl / low.kl) ** share,
-    agreement: low.agreement + (high.agreement - low.agreement) * share,
+    agreement: between(low.agreement, high.agreement),
+    ...(hasMass ? { keptMass: between(low.keptMass, high.keptMass) } : {}),
   };
 }

@@ -232,6 +232,11 @@ test("several runs are laid over each other, with deltas and where the answers p
 });
 
 test("measured quality is drawn, cited, and read at the calculator's budget", async () => {
+  // Ours stands there before anything is opened, with what the run above kept of the attention.
+  expect(await page.locator("#quality-source").innerText()).toContain("12 of 12 documents");
+  expect(await page.locator("#quality-run").innerText()).toContain("kept 85.0\u00a0% of");
+  await page.locator("#plan-budget").fill("12%");
+  await expect.poll(() => page.locator("#quality-text").innerText()).toMatch(/0\.47\d nats/);
   const documents = [6, 12, 25].map((budget) => ({
     ...{ document: "a", kind: "prose", task: "continuation", policy: "pyramidkv", budget },
     ...{ kl: 3 / budget, agreement: 0.9, rows: 64, deltaNll: 0 },

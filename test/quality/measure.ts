@@ -34,6 +34,8 @@ export interface DocumentRow extends Divergence {
   readonly rows: number;
   /** Bytes of the cache after the compression, spare rows and tables included, and at its peak. */
   readonly bytes: CachePlan["bytes"];
+  /** Share of the window's attention that the kept rows carry, mean over layers and heads; where it is measured. */
+  readonly keptMass?: number;
 }
 
 export interface PasskeyRow {
@@ -96,15 +98,17 @@ export class QualityBench {
         const logits = await nextTokenLogits(runtime, [...lead, ...known.read], known.read.length);
         await cache.cut(tokens);
         const divergence = known.reference.compare(logits, known.targets);
-        rows.push({ ...common, task, rows: known.read.length, bytes, ...divergence });
+        rows.push({ ...common, task, rows: known.read.length, bytes, ...mass, ...divergence });
       };
       await this.#taped.replay(cache, 1);
       let { bytes } = cache.plan as CachePlan;
+      let mass = keptMassOf(cache);
       await add("continuation", [], follows);
       await add("agnostic", question, answers);
       cache.clear();
       await this.#taped.replay(cache, 2);
       ({ bytes } = cache.plan as CachePlan);
+      mass = keptMassOf(cache);
       await add("aware", [], answers);
     });
     return rows;
@@ -234,6 +238,12 @@ export class QualityBench {
       }
     }
   }
+}
+
+function keptMassOf(cache: KvCache): Pick<DocumentRow, "keptMass"> {
+  const masses = cache.layers().flatMap(({ keptMass }) => keptMass);
+  if (masses.length === 0) return {};
+  return { keptMass: masses.reduce((sum, mass) => sum + mass, 0) / masses.length };
 }
 
 /** Tokens to be read, the ones that follow each, and what the full cache thinks of them. */

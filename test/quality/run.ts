@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { parseQuality } from "../../demo/memory/quality.ts";
 import { readArgs, UsageError } from "../../src/cli/args.ts";
 import { openDawn } from "../../src/cli/dawn.ts";
 import { fetchModel } from "../../src/cli/fetch-model.ts";
@@ -16,12 +17,13 @@ const OPTIONS = {
   report: { type: "boolean" },
   json: { type: "string" },
   markdown: { type: "string" },
+  page: { type: "string" },
 } as const;
 
 /**
  * `npm run quality`: measures what every policy and budget costs in quality on the default model, writes the figures
  * after each document, and prints tables at the end. A run that was broken off is gone on with. `--quick` is the small
- * part that the tests run, `--report` prints the tables of what was measured.
+ * part that the tests run, `--report` prints the tables of what was measured, `--page` writes what the memory page shows.
  */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
@@ -29,6 +31,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (args.flag("report")) {
       const text = await readFile(args.required("json"), "utf8");
       await report(JSON.parse(text) as QualityResults, args.text("markdown"));
+      const page = args.text("page");
+      if (page !== undefined) await write(page, JSON.stringify(parseQuality(text)));
       return 0;
     }
     return await withAdapter(async () => {

@@ -1,7 +1,10 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { compareRuns, divergence } from "../../demo/memory/compare-runs.ts";
+import { keptAttention } from "../../demo/memory/kept-attention.ts";
 import { LedgerCursor } from "../../demo/memory/ledger-cursor.ts";
-import { parseQuality, qualityAt, qualityChart, qualityCurves } from "../../demo/memory/quality.ts";
+import shipped from "../../demo/memory/measured-quality.json";
+import { parseQuality, qualityAt, qualityChart } from "../../demo/memory/quality.ts";
 import { buffersAt, type RunTrace } from "../../src/profile.ts";
 import { sampleTrace } from "./sample-trace.ts";
 
@@ -58,8 +61,10 @@ function qualityFile(format = 1): string {
 
 test("measured quality is the mean over documents, and is read between two budgets", () => {
   const measured = parseQuality(qualityFile())!;
-  expect(measured.source).toContain("2 of 12 documents, 768 tokens each, a model, an adapter");
-  const points = qualityCurves(measured, "continuation").get("pyramidkv");
+  expect(measured.source).toContain(
+    "2 of 12 documents, 768 tokens each, on a model (other models and lengths differ), an adapter",
+  );
+  const points = measured.curves.continuation["pyramidkv"];
   expect(points).toEqual([
     { budget: 3, kl: 0.5, agreement: 0.515 },
     { budget: 12, kl: 0.125, agreement: 0.56 },
@@ -74,6 +79,48 @@ test("measured quality is the mean over documents, and is read between two budge
   expect(qualityAt(measured, "aware", "pyramidkv", 12)).toBeUndefined();
   const chart = qualityChart(measured, "continuation", "pyramidkv", 12);
   expect(chart.series[0]?.points[1]).toEqual([12, 0.125]);
+});
+
+test("what the page shows of our own measurement is what its report says", () => {
+  const report = readFileSync(new URL("../quality/RESULTS.md", import.meta.url), "utf8");
+  // The first tables of these headings are those of the KL divergence.
+  for (const [task, heading] of [
+    ["continuation", "### The text goes on"],
+    ["aware", "### An answer, compressed with the question"],
+    ["agnostic", "### An answer, compressed before the question came"],
+  ] as const) {
+    const rows = report
+      .split(heading)[1]!
+      .split("\n#")[0]!
+      .matchAll(/^\| ([a-z][\w-]+) +\|(.*)\|$/gm);
+    const told = [...rows]
+      .filter(([, policy]) => policy !== "policy")
+      .map(([, policy, cells]) => [
+        policy,
+        cells!.split("|").map((cell) => Number.parseFloat(cell)),
+      ]);
+    const shown = Object.entries(shipped.curves[task]).map(([policy, points]) => [
+      policy,
+      points.map(({ kl }) => Number(kl.toFixed(3))).toReversed(),
+    ]);
+    expect(shown).toEqual(told);
+    expect(shown).toHaveLength(6);
+  }
+});
+
+test("what a run kept of the attention is said with the layer that kept least", () => {
+  const run = sampleTrace();
+  const layers = run.samples[1].layers!.map((layer, at) => ({
+    ...layer,
+    keptMass: at === 2 ? [0.5, 0.6] : [0.9, 0.8],
+  }));
+  const said = (given: typeof layers): string =>
+    keptAttention({ ...run, samples: [{ ...run.samples[1], layers: given }] });
+  expect(said(layers).replaceAll("\u00a0", " ")).toBe(
+    "The run above (pyramidkv, 28 rows a layer in the mean) kept 77.5 % of the window’s attention, least in layer 2: 55.0 %.",
+  );
+  expect(said(layers.map((layer) => ({ ...layer, keptMass: [] })))).toContain("isn’t measured");
+  expect(said([])).toBe("");
 });
 
 test("what is no file of measured quality is left to others, a wrong one is refused", () => {
