@@ -21,6 +21,8 @@ export interface MarkdownView {
    * @param isComplete nothing follows for now
    */
   show(source: string, isComplete: boolean): void;
+  /** Put a node of the page's own where what follows will begin. */
+  place(node: Node): void;
   /** Show nothing, to begin with another source. */
   clear(): void;
 }
@@ -53,12 +55,14 @@ export function createMarkdownView(): MarkdownView {
       if (isComplete && !isEnded) writer.end();
       isEnded = isComplete;
     },
+    place: (node) => writer.place(node),
     clear,
   };
 }
 
 interface Writer {
   write(text: string): void;
+  place(node: Node): void;
   end(): void;
 }
 
@@ -106,6 +110,9 @@ function createWriter(root: HTMLElement): Writer {
         if (frames.length > MAX_DEPTH || state.pending.length > MAX_PENDING) giveUp();
       }
       flush();
+    },
+    place(node) {
+      (rest ?? top().element).append(node);
     },
     end() {
       if (rest !== undefined) return;

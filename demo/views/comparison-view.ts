@@ -1,5 +1,7 @@
 import type { Agreement, Comparison, ComparisonSide } from "../comparison.ts";
 import { el, setHidden, setText } from "../dom.ts";
+import { createMarkdownView } from "../markdown/markdown-view.ts";
+import { paint } from "../markdown/painted.ts";
 import { formatDuration, formatMiB, formatTokens, formatTokenRate, UNKNOWN } from "../format.ts";
 
 /** Two answers in two columns, with what each took, and where they part. */
@@ -27,7 +29,7 @@ export function createComparisonView(): ComparisonView {
       setHidden(element, comparison === undefined);
       if (comparison === undefined) return;
       columns.forEach((column, at) =>
-        column.render(comparison.sides[at] as ComparisonSide, comparison.agreement),
+        column.render(comparison.sides[at] as ComparisonSide, comparison),
       );
       setText(status, statusOf(comparison));
     },
@@ -36,30 +38,55 @@ export function createComparisonView(): ComparisonView {
 
 function createColumn(): {
   readonly element: HTMLElement;
-  render(side: ComparisonSide, agreement: Agreement | undefined): void;
+  render(side: ComparisonSide, comparison: Comparison): void;
 } {
   const title = el("h3", {});
-  const same = document.createTextNode("");
-  const other = el("mark", {});
+  const answer = createMarkdownView();
+  const parting = el(
+    "mark",
+    { class: "parting" },
+    el("span", { class: "visually-hidden" }, "They differ from here on: "),
+  );
   const values = FIGURES.map(() => el("dd", { class: "figure" }, UNKNOWN));
   const element = el(
     "div",
     { class: "comparison-column" },
     title,
-    el("p", { class: "comparison-text", "aria-live": "off" }, same, other),
+    el("div", { class: "comparison-text", "aria-live": "off" }, answer.element),
     el(
       "dl",
       { class: "comparison-figures" },
       ...FIGURES.map((name, at) => el("div", {}, el("dt", {}, name), values[at] as HTMLElement)),
     ),
   );
+  let shown: readonly unknown[] = [];
+
+  /** Both begin alike: where that ends stands a mark, and what follows is underlined. */
+  const showAnswer = (side: ComparisonSide, { state, agreement }: Comparison): void => {
+    const isAnother = shown[0] !== side || shown[1] !== agreement;
+    if (isAnother) {
+      answer.clear();
+      paint(answer.element, []);
+    }
+    if (isAnother && agreement?.whole === false) {
+      answer.show(agreement.text, false);
+      answer.place(parting);
+    }
+    answer.show(side.text, side.state === "done" || state !== "running");
+    if (isAnother && parting.isConnected) {
+      const { element: endContainer } = answer;
+      const endOffset = endContainer.childNodes.length;
+      const from = { startContainer: parting, startOffset: parting.childNodes.length };
+      paint(endContainer, [["differs", new StaticRange({ ...from, endContainer, endOffset })]]);
+    }
+    shown = [side, agreement];
+  };
+
   return {
     element,
-    render(side, agreement) {
+    render(side, comparison) {
       setText(title, side.label);
-      const shared = agreement === undefined ? side.text : agreement.text;
-      if (same.data !== shared) same.data = shared;
-      setText(other, side.text.slice(shared.length));
+      showAnswer(side, comparison);
       const { figures, kv } = side;
       const { readTokens, readTokensPerSecond, firstTokenMs } = figures;
       const texts = [
