@@ -5,6 +5,7 @@ import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
 import { createHistory } from "./history/history.ts";
+import { givenTurn } from "./history/stored-conversation.ts";
 import { startCodeWorker } from "./markdown/code-tokens.ts";
 import type { Remedy } from "./problem.ts";
 import { settingsFromQuery, settingsToQuery } from "./settings-address.ts";
@@ -43,7 +44,10 @@ const newConversation = byId("new-conversation", HTMLButtonElement);
 const stage = createStageView(byId("stage", HTMLElement), chat, {
   openFile: files.openPicker,
   remedy,
-  suggest: (question) => composer.write(question),
+  suggest({ question, earlier }) {
+    if (earlier !== undefined) chat.openConversation(earlier.map(givenTurn));
+    composer.write(question);
+  },
 });
 const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLElement), {
   answerAgain: () => chat.answerAgain(),

@@ -1,10 +1,13 @@
 import type { Question } from "./conversation.ts";
+import { LIBRARY_CHAT, type SampleTurn } from "./sample-chat.ts";
 
-/** A question with a document of our own, so that the first click shows a real saving. */
+/** A question with a text of our own, so that the first click shows a real saving. */
 export interface Sample {
   readonly label: string;
   readonly about: string;
   readonly question: Question;
+  /** The conversation that the question goes on with. */
+  readonly earlier?: readonly SampleTurn[];
 }
 
 const MILL = `The mill stands where the river divides for the third time. Two arms run on to the sea; the third turns our wheel and comes back to the others a mile further down, slower and a little warmer. I have kept these notes since I took the house over, at first to learn the water, later because a day without a line in the book felt like a day left out.
@@ -66,5 +69,11 @@ export const SAMPLES: readonly Sample[] = [
       text: "Summarise this report in three sentences.",
       documents: [{ name: "Report on the night bus", text: REPORT }],
     },
+  },
+  {
+    label: "Go on with a long chat",
+    about: "The first question reads five turns; those after it go on from the kept cache.",
+    question: { text: "When is the library open, and who has the key?", documents: [] },
+    earlier: LIBRARY_CHAT,
   },
 ];

@@ -79,6 +79,15 @@ export function toStored(turn: Turn): StoredTurn {
   };
 }
 
+/** A turn that no model has answered: both sides are given. */
+export function givenTurn(given: {
+  readonly question: string;
+  readonly answer: string;
+}): StoredTurn {
+  const turn = createTurn(0, { text: given.question, documents: [] });
+  return toStored({ ...turn, answer: given.answer, state: "done" });
+}
+
 /** The first turn of each doesn't say it again: its versions are those of the place. */
 function othersToKeep({ earlier, later }: OtherVersions): StoredVersions {
   const keep = (version: readonly Turn[]): StoredTurn[] =>

@@ -1,5 +1,4 @@
 import type { Chat } from "../chat.ts";
-import type { Question } from "../conversation.ts";
 import { el } from "../dom.ts";
 import { parseModelAddress } from "../model-address.ts";
 import type { Remedy } from "../problem.ts";
@@ -7,7 +6,7 @@ import { deviceNotice, softwareNotice } from "./device-notice.ts";
 import { createLoadCard } from "./load-card.ts";
 import { createLoadSteps } from "./load-steps.ts";
 import { problemNotice } from "./problem-notice.ts";
-import { createWelcome } from "./welcome.ts";
+import { createWelcome, type Suggestion } from "./welcome.ts";
 
 /** What stands after the conversation: the device's problem, the way to a model, or a beginning. */
 export interface StageView {
@@ -17,8 +16,8 @@ export interface StageView {
 export interface StageActions {
   openFile(): void;
   remedy(remedy: Remedy): void;
-  /** Put a question into the composer. */
-  suggest(question: Question): void;
+  /** Put a question into the composer, after what it goes on with. */
+  suggest(suggestion: Suggestion): void;
 }
 
 /** @param place holds it */

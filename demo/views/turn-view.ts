@@ -175,6 +175,7 @@ function statusOf(turn: Turn): string {
     case "writing":
       return "Writing…";
     case "done":
+      if (turn.answeredBy === undefined) return "Part of the sample, not written by a model.";
       return turn.cutAtLimit ? "Ended at the longest answer that was allowed." : "";
     case "stopped":
       return turn.answer === "" ? "Stopped before the first word." : "Stopped.";

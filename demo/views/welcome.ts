@@ -1,7 +1,9 @@
 import type { ChatState } from "../chat-state.ts";
-import type { Question } from "../conversation.ts";
 import { button, el, setHidden } from "../dom.ts";
-import { SAMPLES } from "../samples.ts";
+import { type Sample, SAMPLES } from "../samples.ts";
+
+/** What is put before the user: a question, and what it goes on with. */
+export type Suggestion = Pick<Sample, "question" | "earlier">;
 
 const SUGGESTIONS = [
   "Why is the sky blue?",
@@ -15,9 +17,9 @@ export interface Welcome {
   render(state: ChatState): void;
 }
 
-/** @param onSuggestion puts a question into the composer; @param onBringBack undoes "New conversation" */
+/** @param onSuggestion puts it into the composer; @param onBringBack undoes "New conversation" */
 export function createWelcome(
-  onSuggestion: (question: Question) => void,
+  onSuggestion: (suggestion: Suggestion) => void,
   onBringBack: () => void,
 ): Welcome {
   const back = el(
@@ -26,11 +28,11 @@ export function createWelcome(
     "The conversation before was put aside. ",
     button("Bring it back", onBringBack),
   );
-  const offer = (label: string, question: Question, about = ""): HTMLElement =>
+  const offer = (label: string, suggestion: Suggestion, about = ""): HTMLElement =>
     el(
       "li",
       {},
-      button(label, () => onSuggestion(question), { class: "suggestion" }),
+      button(label, () => onSuggestion(suggestion), { class: "suggestion" }),
       ...(about === "" ? [] : [el("span", { class: "caption" }, ` ${about}`)]),
     );
   const element = el(
@@ -41,13 +43,13 @@ export function createWelcome(
     el(
       "ul",
       { class: "samples" },
-      ...SAMPLES.map(({ label, question, about }) => offer(label, question, about)),
+      ...SAMPLES.map((sample) => offer(sample.label, sample, sample.about)),
     ),
     el("p", {}, "Or something short, for a start:"),
     el(
       "ul",
       { class: "suggestions" },
-      ...SUGGESTIONS.map((text) => offer(text, { text, documents: [] })),
+      ...SUGGESTIONS.map((text) => offer(text, { question: { text, documents: [] } })),
     ),
     back,
   );

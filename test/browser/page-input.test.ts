@@ -28,8 +28,8 @@ afterAll(async () => {
   await site?.close();
 });
 
-/** A frame's time at most, on a core that does nothing else; twice as much is what fails. */
-const AIM_MS = 50;
+/** The longest that a task may take the page's thread; measured on a busy machine: 5 ms. */
+const LONGEST_TASK_MS = 50;
 
 test("a paste of 100,000 characters is a chip whose text isn't laid out, and the page goes on", async () => {
   const chip = page.locator("#documents summary");
@@ -43,7 +43,7 @@ test("a paste of 100,000 characters is a chip whose text isn't laid out, and the
     await expect.poll(() => chip.innerText()).toMatch(/^Pasted text 15,79\d\stokens$/);
   });
   console.info(`a paste of 100,000 characters: longest task ${longestTaskMs.toFixed(1)} ms`);
-  expect(longestTaskMs).toBeLessThan(2 * AIM_MS);
+  expect(longestTaskMs).toBeLessThan(LONGEST_TASK_MS);
   // What sending it would come to is said before it is sent.
   await expect
     .poll(() => page.locator("#forecast").innerText())
@@ -72,6 +72,22 @@ function keptTurn(question: string): Promise<unknown> {
     question,
   );
 }
+
+test("the sample of a long chat puts its turns before the question, and says that no model wrote them", async () => {
+  await page.getByRole("button", { name: "Go on with a long chat" }).click();
+  await expect.poll(() => page.locator(".turn[data-state=done]").count()).toBe(5);
+  const said = await page.locator(".turn-status").allInnerTexts();
+  expect(new Set(said)).toEqual(new Set(["Part of the sample, not written by a model."]));
+  const question = page.getByRole("textbox", { name: "Your question" });
+  expect(await question.inputValue()).toBe("When is the library open, and who has the key?");
+  await page.getByLabel("Longest answer").fill("5");
+  await question.press("Enter");
+  await expect.poll(() => page.locator(".turn[data-state=done]").count()).toBe(6);
+  // The chat was read with it: that is what the cache saves on.
+  expect(await page.locator(".figure-read dd").last().innerText()).toMatch(/^[1-9]\d\d\stokens/);
+  expect(await page.locator("#meter-saved").textContent()).toMatch(/^[1-9]\d?(\.\d)?\s%$/);
+  await page.getByRole("button", { name: "New conversation" }).click();
+});
 
 test("in a tab in the background the answer goes on, and is kept", async () => {
   await page.getByLabel("Longest answer").fill("100");
