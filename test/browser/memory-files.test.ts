@@ -15,7 +15,7 @@ import { formatMiB } from "../../src/elements.ts";
 import { percentile } from "../../src/profile/kernel-stats.ts";
 import { sampleTrace } from "../unit/sample-trace.ts";
 import { recordMainThread } from "./replay/main-thread.ts";
-import { type BuiltSite, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
+import { type BuiltSite, drawn, openBuiltSite, openWatched, type WatchedPage } from "./site.ts";
 
 let site: BuiltSite;
 let folder: string;
@@ -207,6 +207,41 @@ test("the pyramid is switched to bytes and to a logarithm, and tells a layer's e
   }
   await page.locator("#unit").selectOption("tokens");
   await page.locator("#scale").selectOption("linear");
+});
+
+test("a stretch of the timeline is selected by the pointer or by keys, and shown alone", async () => {
+  await open({ "stretch.json": traceToJson(sampleTrace()) });
+  await expect.poll(status).toContain("stretch.json: sample");
+  const stage = page.locator("#timeline .stage");
+  const readout = page.locator("#timeline .readout");
+  const moment = async (): Promise<number> => {
+    await drawn(page);
+    return Number(await stage.getAttribute("aria-valuenow"));
+  };
+  await stage.focus();
+  for (const key of ["Escape", "Home", "PageUp", "PageUp", "Shift+PageUp"]) {
+    await page.keyboard.press(key);
+  }
+  expect(await moment()).toBeCloseTo(60, 6);
+  expect(await readout.innerText()).toContain("40.0\u00a0ms to 60.0\u00a0ms selected");
+  await page.keyboard.press("Enter");
+  // A key moves by a hundredth of what is shown.
+  await page.keyboard.press("ArrowLeft");
+  expect(await moment()).toBeCloseTo(59.8, 6);
+  expect(await readout.innerText()).not.toContain("selected");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("ArrowLeft");
+  expect(await moment()).toBeCloseTo(57.8, 6);
+  const { x, y, width } = (await stage.boundingBox())!;
+  await page.keyboard.down("Shift");
+  await page.mouse.move(x + width / 4, y + 50);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 2, y + 50);
+  await page.mouse.up();
+  await page.keyboard.up("Shift");
+  await page.mouse.click(x + width / 2, y + 50);
+  expect(await moment()).toBeCloseTo(75, 0);
+  await page.keyboard.press("Escape");
 });
 
 test("several runs are laid over each other, with deltas and where the answers part", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { PALETTE, type PaletteName } from "../../src/elements/palette.ts";
 import { terracesOf } from "../../src/elements/pyramid-data.ts";
 import { describe as describeLayer } from "../../src/elements/pyramid-text.ts";
+import { followed, movedMoment, selected, zoomed } from "../../src/elements/timeline-range.ts";
 import { formatBytes, formatMiB, formatShare, formatTime } from "../../src/elements/format.ts";
 
 /** Contrast ratio of two colours as WCAG 2 defines it. */
@@ -49,6 +50,20 @@ test("the charts and the pages have the same colours", () => {
     }
   }
   expect(themes).toHaveLength(2);
+});
+
+test("a stretch of time is zoomed round a moment, and moved along with it, within the run", () => {
+  expect(zoomed([0, 100], 25, 1 / 2, 100)).toEqual([12.5, 62.5]);
+  expect(zoomed([0, 100], 0, 1 / 2, 100)).toEqual([0, 50]);
+  expect(zoomed([12.5, 62.5], 60, 2, 100)).toBeUndefined();
+  expect(zoomed([90, 100], 100, 4, 100)).toEqual([60, 100]);
+  expect(followed([20, 40], 30)).toEqual([20, 40]);
+  expect(followed([20, 40], 45)).toEqual([25, 45]);
+  expect(followed([20, 40], 5)).toEqual([5, 25]);
+  expect(selected(8, 3)).toEqual([3, 8]);
+  expect(selected(3, 3)).toBeUndefined();
+  expect(movedMoment("PageUp", 95, [0, 100], 100)).toBe(100);
+  expect(movedMoment("x", 95, [0, 100], 100)).toBeUndefined();
 });
 
 describe("a layer of the pyramid", () => {
