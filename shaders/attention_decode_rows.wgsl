@@ -27,7 +27,10 @@ struct Params {
     table_base: u32, // table entry of the layer's first KV head
     splits: u32,
     split_rows: u32, // rows of a split
-    own_octets: u32, // OWN, at run time: an unrolled loop of loads takes seconds to compile
+    // At run time, because unrolled loops of loads take seconds to compile:
+    own_octets: u32, // OWN
+    span: u32, // SPAN
+    lanes: u32, // LANES
     scale: f32,
 }
 
@@ -81,7 +84,7 @@ fn main(
         var logit_$r$h = 0.0;
 #end
 #end
-        for (var n = 0u; n < SPAN; n += 1u) {
+        for (var n = 0u; n < params.span; n += 1u) {
 #unroll i 0 OWN
             {
 #unroll h 0 HEADS
@@ -130,7 +133,7 @@ fn main(
 #end
 #end
 
-        for (var n = 0u; n < LANES; n += 1u) {
+        for (var n = 0u; n < params.lanes; n += 1u) {
 #unroll r 0 ROWS
             {
                 let row = entry.x + min(tile + $r * LANES + n, end - 1u);

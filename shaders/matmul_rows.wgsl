@@ -15,6 +15,21 @@ enable subgroups;
 
 override WORKGROUP_SIZE: u32;
 
+// In a loop, and one whose length compilers can't know and unroll: drivers for CPUs make branches of
+// each lane's store, which for every sum apart takes as long to compile as the rest of the kernel.
+fn write_sums(first_token: u32, first_row: u32, sums: ptr<function, array<f32, $R * $T>>) {
+    let count = $R * $Tu + (params.rows >> 31u);
+#if GATED
+    for (var i = 0u; i < count; i += 2u) {
+        write_pair(first_token + i / $Ru, first_row + i % $Ru, sums[i], sums[i + 1u]);
+    }
+#else
+    for (var i = 0u; i < count; i += 1u) {
+        write_row(first_token + i / $Ru, first_row + i % $Ru, sums[i]);
+    }
+#endif
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) wg_id: vec3<u32>,
@@ -98,6 +113,7 @@ fn main(
 #end
     }
 
+    var sums: array<f32, $R * $T>; // (T, R)
 #unroll t 0 T
     {
 #if NORM
@@ -109,20 +125,10 @@ fn main(
 #else
         let rstd = 1.0;
 #endif
-        let sums = array<f32, $R>(
 #unroll r 0 R
-            sum_$t$r * rstd,
+        sums[$t * $R + $r] = sum_$t$r * rstd;
 #end
-        );
-#if GATED
-#unroll pair 0 PAIRS
-        write_pair(first_token + $t, first_row + $pair * 2, sums[$pair * 2], sums[$pair * 2 + 1]);
-#end
-#else
-#unroll r 0 R
-        write_row(first_token + $t, first_row + $r, sums[$r]);
-#end
-#endif
     }
 #end
+    write_sums(first_token, first_row, &sums);
 }

@@ -12,6 +12,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { createEmbed, type Embed } from "../model/embed.ts";
 import type { Activations } from "../model/forward.ts";
 import { modelLayouts } from "../model/layouts.ts";
+import { choiceForSmall } from "../model/linear-choice.ts";
 import { createLinear, type Linear } from "../model/linear.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import { loadRopeFactors, loadWeights, type ModelWeights } from "../model/weights.ts";
@@ -85,7 +86,7 @@ export async function createRuntime(
   const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
   const [weights, linear, embed, attention, sampler, cache] = await allOrNone(signal, (stop) => [
     loadWeights(gpu, source, file, config, { signal: stop, ...(onBytes ? { onBytes } : {}) }),
-    createLinear(gpu, layouts.linear),
+    createLinear(gpu, layouts.linear, { choice: choiceForSmall(gpu, layouts.weights) }),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape),
     createSampler(gpu, config),

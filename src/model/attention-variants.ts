@@ -64,10 +64,14 @@ export function decodeHeads({ numHeads, numKvHeads, headDim }: AttentionShape): 
   return heads;
 }
 
-/** Octets of a cache row that a lane of a decode workgroup takes; the lanes share a row evenly. */
-export function decodeOctets({ headDim }: AttentionShape, lanes: number): number {
+/** How often the loops of attention_decode_rows run, by the names of its parameters. */
+export function decodeLoops(
+  { headDim }: AttentionShape,
+  lanes: number,
+): { readonly own_octets: number; readonly span: number; readonly lanes: number } {
   const octets = headDim / 8;
-  return octets / (octets % lanes === 0 ? lanes : 4);
+  const span = octets % lanes === 0 ? lanes : 4;
+  return { own_octets: octets / span, span, lanes };
 }
 
 /** The kernels of a model shape by what they do. */
@@ -140,7 +144,7 @@ function softwareKernels(
   const imports = { kv: `kv_${kvDtype}` };
   const constants = { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads };
   const octets = headDim / 8;
-  const ownOctets = decodeOctets(shape, lanes);
+  const { own_octets: ownOctets, span } = decodeLoops(shape, lanes);
   return {
     prefill: {
       name: "attention_prefill_rows",
@@ -162,7 +166,7 @@ function softwareKernels(
         HEAD_DIM: headDim,
         HEADS: decodeHeads(shape),
         LANES: lanes,
-        SPAN: octets / ownOctets,
+        SPAN: span,
         OWN: ownOctets,
         ROWS: 2,
       },

@@ -16,7 +16,7 @@ import {
   attentionKernels,
   chooseAttention,
   decodeHeads,
-  decodeOctets,
+  decodeLoops,
   prefillQueries,
 } from "./attention-variants.ts";
 import { ropeTurns } from "./rope.ts";
@@ -205,7 +205,7 @@ export class Attention {
       splits,
       split_rows: splitRows,
       scale: 1 / Math.sqrt(headDim),
-      ...(lanes === 0 ? {} : { own_octets: decodeOctets(this.#shape, lanes) }),
+      ...(lanes === 0 ? {} : decodeLoops(this.#shape, lanes)),
     };
     const partial_out = splits === 1 ? out : this.#partialOut;
     const partial_stats = this.#partialStats;

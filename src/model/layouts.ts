@@ -9,6 +9,8 @@ import type { LinearUse } from "./linear.ts";
 export interface ModelLayouts {
   readonly linear: readonly LinearUse[];
   readonly embedding: readonly PlanarLayout[];
+  /** How many weights the file has. */
+  readonly weights: number;
 }
 
 /**
@@ -32,7 +34,9 @@ export function modelLayouts(file: TensorFile, config: ModelConfig): ModelLayout
     { ...plain, layouts: layouts("ffn_gate.weight"), norm: true, gated: true },
     { ...plain, layouts: layouts(head), norm: true },
   ];
-  return { linear, embedding: layouts("token_embd.weight") };
+  const sizes = [...file.tensors.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const weights = sizes.reduce((a, b) => a + b, 0);
+  return { linear, embedding: layouts("token_embd.weight"), weights };
 }
 
 /**

@@ -25,7 +25,7 @@ export function broadcastSize({ features, info }: AdapterFacts): BroadcastSize {
 
 /**
  * The variants that suit an adapter, from what is known of it. Those for CPU adapters were tuned on
- * lavapipe (subgroups of 8) and SwiftShader (of 4); src/README.md has the figures.
+ * lavapipe (subgroups of 8) and SwiftShader (of 4): see the decisions in src/README.md.
  */
 export function linearCandidates(adapter: AdapterFacts): LinearCandidates {
   if (!adapter.isSoftware) {
@@ -47,9 +47,9 @@ export function linearCandidates(adapter: AdapterFacts): LinearCandidates {
       return {
         matvec: [{ kernel: "matvec_rows", rows: 2, broadcast, workgroupSize: 32 }],
         matmul: [
+          { kernel: "matmul_rows", rows: 8, tokens: 8, broadcast, workgroupSize: 16 },
+          // Its sums fit the registers of CPUs with AVX-512.
           { kernel: "matmul_rows", rows: 4, tokens: 6, broadcast, workgroupSize: 16 },
-          // Half the registers: for CPUs without AVX-512.
-          { kernel: "matmul_rows", rows: 2, tokens: 4, broadcast, workgroupSize: 32 },
         ],
       };
     case 4:
@@ -65,6 +65,24 @@ export function linearCandidates(adapter: AdapterFacts): LinearCandidates {
     default:
       throw new Error(`no variants for subgroups of ${broadcast satisfies never}`);
   }
+}
+
+/** Models of fewer weights run for less time than the kernels that are best for large ones take to compile. */
+const SMALL_MODEL_WEIGHTS = 4_000_000;
+
+/**
+ * The variants for a model of so many weights where the adapter and they decide; undefined where it takes a
+ * measurement (`measuredChoice`).
+ */
+export function choiceForSmall(adapter: AdapterFacts, weights: number): LinearChoice | undefined {
+  if (weights >= SMALL_MODEL_WEIGHTS) return undefined;
+  if (!adapter.isSoftware) return defaultChoice(adapter);
+  // Few sums in a thread are little to compile.
+  const common = { rows: 2, broadcast: broadcastSize(adapter), workgroupSize: 16 };
+  return {
+    matvec: { kernel: "matvec_rows", ...common },
+    matmul: { kernel: "matmul_rows", tokens: 4, ...common },
+  };
 }
 
 /** The variants that an adapter gets without a measurement. */

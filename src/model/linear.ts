@@ -72,8 +72,8 @@ export interface Linear {
 }
 
 export interface LinearOptions {
-  /** These variants, instead of what suits the adapter (for tests and benchmarks). */
-  readonly choice?: LinearChoice;
+  /** These variants, without a measurement. */
+  readonly choice?: LinearChoice | undefined;
 }
 
 /**

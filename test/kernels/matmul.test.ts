@@ -1,5 +1,6 @@
 import { describe, test } from "vitest";
-import { defaultChoice } from "../../src/model/linear-choice.ts";
+import { choiceForSmall, defaultChoice, linearCandidates } from "../../src/model/linear-choice.ts";
+import type { MatmulVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
 import {
@@ -27,6 +28,20 @@ const SHAPES: readonly LinearShape[] = [
 describe("the adapter's own choice", () => {
   testForms(gpu, defaultChoice(gpu).matmul, SHAPES, [...Q4_FORMS, ...LAYOUTS_AND_FORMS.slice(1)]);
 });
+
+const others: readonly (readonly [string, MatmulVariant | undefined])[] = [
+  ["the other candidate", linearCandidates(gpu).matmul[1]],
+  ["the choice for small models", choiceForSmall(gpu, 0)?.matmul],
+];
+for (const [name, variant] of others) {
+  if (variant?.kernel !== "matmul_rows") continue; // tiles are tested below, on every adapter
+  describe(name, () => {
+    testForms(gpu, variant, SHAPES, [
+      ["q4", { norm: true, gated: true }],
+      ["q8", { residual: true }],
+    ]);
+  });
+}
 
 describe("matmul_rows, x loaded by each thread", () => {
   const sizes = { rows: 2, tokens: 3, workgroupSize: 16 };

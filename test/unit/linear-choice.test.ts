@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   type AdapterFacts,
+  choiceForSmall,
   defaultChoice,
   linearCandidates,
 } from "../../src/model/linear-choice.ts";
@@ -36,6 +37,18 @@ describe("the variants of an adapter", () => {
 
   test("without the feature, x is not broadcast", () => {
     expect(defaultChoice(adapter(true, [], [8, 8])).matvec).toMatchObject({ broadcast: 0 });
+  });
+
+  test("a small model gets what compiles fastest, without a measurement", () => {
+    const cpu = adapter(true, ["subgroups"], [8, 8]);
+    expect(choiceForSmall(cpu, 100_000)?.matmul).toMatchObject({
+      rows: 2,
+      tokens: 4,
+      broadcast: 8,
+    });
+    const gpu = adapter(false, ["subgroups"], [32, 32]);
+    expect(choiceForSmall(gpu, 100_000)).toEqual(defaultChoice(gpu));
+    expect(choiceForSmall(cpu, 100_000_000)).toBeUndefined();
   });
 
   test("there are at most two candidates to compile for a role", () => {
