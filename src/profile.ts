@@ -5,6 +5,7 @@
 export * from "./profile/trace.ts";
 export * from "./profile/export.ts";
 export * from "./profile/parse.ts";
+export type { JsonSchema } from "./profile/json-schema.ts";
 export * from "./profile/replay.ts";
 export * from "./profile/generated-rows.ts";
 export * from "./profile/models.ts";
