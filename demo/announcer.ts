@@ -1,11 +1,43 @@
 import type { ChatState } from "./chat-state.ts";
-import { byId, setText } from "./dom.ts";
+import { isAnswering } from "./conversation.ts";
+import { byId, el, setText } from "./dom.ts";
 import { formatTokens } from "./format.ts";
+import { createSentenceFeed, type SentenceFeed } from "./sentences.ts";
 
-/** Connect the place where screen readers hear what a glance would show. */
+/** Sentences that stay where they are heard; what is older stands in the thread. */
+const HEARD_SENTENCES = 10;
+
+/**
+ * Connect the places where screen readers hear what a glance would show: what is going on, and the
+ * answer, sentence by sentence. The thread itself is silent: it grows by tokens.
+ */
 export function connectAnnouncer(): { render(state: ChatState): void } {
   const place = byId("announcer", HTMLElement);
-  return { render: (state) => setText(place, announcementOf(state)) };
+  const heard = byId("heard", HTMLElement);
+  /** The answer that is being heard: those that were there before aren't read out. */
+  let answer: { readonly of: string; readonly feed: SentenceFeed } | undefined;
+
+  const readOut = ({ turns }: ChatState): void => {
+    const turn = turns.at(-1);
+    const of = turn === undefined ? "" : `${turn.id} ${turn.attempt}`;
+    if (answer !== undefined && answer.of !== of) {
+      answer = undefined;
+      heard.replaceChildren();
+    }
+    if (turn === undefined) return;
+    const isOpen = isAnswering(turn);
+    if (isOpen) answer ??= { of, feed: createSentenceFeed() };
+    const sentences = answer?.feed.take(turn.answer, !isOpen) ?? [];
+    heard.append(...sentences.map((sentence) => el("p", {}, sentence)));
+    while (heard.childElementCount > HEARD_SENTENCES) heard.firstElementChild?.remove();
+  };
+
+  return {
+    render(state) {
+      setText(place, announcementOf(state));
+      readOut(state);
+    },
+  };
 }
 
 function announcementOf({ model, turns, comparison }: ChatState): string {
