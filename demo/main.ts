@@ -8,6 +8,7 @@ import { createHistory } from "./history/history.ts";
 import { givenTurn } from "./history/stored-conversation.ts";
 import { startCodeWorker } from "./markdown/code-tokens.ts";
 import type { Remedy } from "./problem.ts";
+import { offerRun } from "./shared-run.ts";
 import { settingsFromQuery, settingsToQuery } from "./settings-address.ts";
 import { applyTheme, readTheme } from "./theme.ts";
 import { connectCacheControls } from "./views/cache-controls.ts";
@@ -33,7 +34,12 @@ const files = connectFileInput(
   (choice) => void chat.load(choice),
   (file) => void file.text().then((text) => composer.addDocument({ name: file.name, text })),
 );
-const memory = connectMemoryPanel();
+const sharedRun = offerRun(async () => {
+  const { model } = chat.state;
+  if (model.step !== "ready") return undefined;
+  return { run: await model.engine.trace(), isBusy: isBusy(chat.state) };
+});
+const memory = connectMemoryPanel(sharedRun.address);
 const cacheControls = connectCacheControls(chat, address.ignored);
 connectSettingsDialog(chat);
 const historyDialog = connectHistoryDialog(history, () => composer.focus());
@@ -61,6 +67,7 @@ const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLEle
 });
 let scheduled = false;
 let wasReady = false;
+let wasBusy = false;
 let shownSettings = chat.state.settings;
 applyTheme(readTheme());
 
@@ -108,6 +115,9 @@ function render(): void {
   const ready = state.model.step === "ready";
   // The button that began it is gone: go on where the question is written.
   if (ready && !wasReady && document.activeElement === document.body) composer.focus();
+  const busy = isBusy(state);
+  if (busy !== wasBusy || ready !== wasReady) sharedRun.changed();
+  wasBusy = busy;
   // While there is time, and a network.
   if (ready && !wasReady) startCodeWorker();
   wasReady = ready;

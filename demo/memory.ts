@@ -16,6 +16,7 @@ import { markInDevTools } from "./memory/devtools.ts";
 import { cacheOptions, connectPlanner, fillPolicies } from "./memory/planner.ts";
 import { readRunFile } from "./memory/run-file.ts";
 import { connectRunView } from "./memory/run-view.ts";
+import { followRun } from "./shared-run.ts";
 
 /** While a call runs the trace is fetched this often. */
 const REFRESH_MS = 500;
@@ -71,6 +72,17 @@ async function scoresOf(position: number): Promise<TokenScores | undefined> {
   }
 }
 
+/** The run of a chat page in another tab, where the address names one; until another run is shown. */
+const stopFollowing = followRun(location.hash, {
+  onRun(run, isBusy) {
+    show(run);
+    setText(status, `${run.model.name} in the chat page${isBusy ? " is answering…" : "."}`);
+  },
+  onNone() {
+    setText(status, "The chat page has no model loaded now: load one there, or here.");
+  },
+});
+
 /** Do something that takes time, one thing at once; says what goes wrong. */
 async function busy(what: string, work: (signal: AbortSignal) => Promise<string>): Promise<void> {
   abort = new AbortController();
@@ -92,6 +104,7 @@ async function busy(what: string, work: (signal: AbortSignal) => Promise<string>
 }
 
 function load(source: URL | File): Promise<void> {
+  stopFollowing();
   return busy("Loading the model…", async (signal) => {
     await engine?.destroy();
     engine = undefined;
@@ -176,6 +189,7 @@ function checkLeaks(): Promise<void> {
 
 /** Show an exported run, or what was measured of quality; several runs are compared. */
 async function openFiles(files: readonly File[]): Promise<void> {
+  stopFollowing();
   await busy("Reading the run…", async () => {
     let said = "";
     for (const file of files) {

@@ -43,6 +43,8 @@ export async function loadModel(
   const engine = await createWorkerEngine(worker, source, {
     cache,
     signal,
+    // For the memory page.
+    trace: true,
     onProgress(progress) {
       if (progress.stage === "weights") meter.add(progress.loadedBytes, performance.now());
       tell({

@@ -10,11 +10,22 @@ export interface KvPanel {
   render(state: ChatState, memory: MemoryReport | undefined): void;
 }
 
-/** Fill the place in the panel, and the line that stands for it where it's narrow. */
-export function connectKvPanel(): KvPanel {
+/**
+ * Fill the place in the panel, and the line that stands for it where it's narrow.
+ * @param openRun shows the run on the memory page
+ */
+export function connectKvPanel(openRun: () => void): KvPanel {
   const meter = new ZigMeter();
   meter.setAttribute("narrow", "");
   const pyramid = new ZigPyramid();
+  pyramid.title = "Click, or Enter, opens this run on the GPU memory page";
+  pyramid.addEventListener("click", (event) => {
+    // A finger that points at a terrace asks for its figures; the link stands below.
+    if (event.pointerType !== "touch") openRun();
+  });
+  pyramid.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") openRun();
+  });
   const note = el("p", { class: "caption kv-note" });
   const context = el("p", { class: "caption figure kv-context" });
   byId("kv", HTMLElement).append(meter, pyramid, note, context);

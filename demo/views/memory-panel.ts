@@ -1,4 +1,5 @@
 import type { MemoryReport } from "../../src/index.ts";
+import { atMostEvery } from "../at-most.ts";
 import { type ChatState, isBusy } from "../chat-state.ts";
 import { byId, el, setText, svg } from "../dom.ts";
 import { formatMiB, formatMiBNumber, UNKNOWN } from "../format.ts";
@@ -13,7 +14,7 @@ const PURPOSES = [
   ["uniforms", "Uniforms"],
 ] as const;
 
-/** Reading the ledger ten times a second is as often as anybody can see. */
+/** While an answer is made the ledger is read ten times a second: as often as anybody can see. */
 const REFRESH_MS = 100;
 
 /** The ledger: total and by purpose, now and at peak. */
@@ -21,11 +22,16 @@ export interface MemoryPanel {
   render(state: ChatState): void;
 }
 
-/** Connect the panel that stands in the page. */
-export function connectMemoryPanel(): MemoryPanel {
+/**
+ * Connect the panel that stands in the page.
+ * @param runAddress what the memory page's address ends with, to show the run of this page
+ */
+export function connectMemoryPanel(runAddress: string): MemoryPanel {
   const total = byId("memory-total", HTMLElement);
   const peak = byId("memory-peak", HTMLElement);
-  const kv = connectKvPanel();
+  const link = byId("memory-link", HTMLAnchorElement);
+  link.hash = runAddress;
+  const kv = connectKvPanel(() => link.click());
   const rows = PURPOSES.map(([purpose, label]) => {
     const now = el("td", {}, UNKNOWN);
     const most = el("td", {}, UNKNOWN);
@@ -41,7 +47,7 @@ export function connectMemoryPanel(): MemoryPanel {
   byId("memory-bar", HTMLElement).append(
     svg("svg", { class: "bar", "aria-hidden": "true" }, ...bars),
   );
-  let readAt = -Infinity;
+  let latest: ChatState | undefined;
 
   const show = (memory: MemoryReport | undefined): void => {
     setText(total, memory === undefined ? UNKNOWN : formatMiB(memory.total));
@@ -58,14 +64,19 @@ export function connectMemoryPanel(): MemoryPanel {
     }
   };
 
+  const refresh = atMostEvery(REFRESH_MS, () => {
+    if (latest === undefined) return;
+    const { model } = latest;
+    const memory = model.step === "ready" ? model.engine.memory() : undefined;
+    kv.render(latest, memory);
+    show(memory);
+  });
+
   return {
     render(state) {
-      const now = performance.now();
-      if (isBusy(state) && now - readAt < REFRESH_MS) return;
-      readAt = now;
-      const memory = state.model.step === "ready" ? state.model.engine.memory() : undefined;
-      kv.render(state, memory);
-      show(memory);
+      latest = state;
+      if (isBusy(state)) refresh.ask();
+      else refresh.now();
     },
   };
 }

@@ -365,3 +365,39 @@ test("a long paste becomes a document; one that is too long can be cut to fit", 
   await page.keyboard.press("Escape");
   await turnIs(page, "stopped");
 });
+
+/** Each layer's budget and rows in use, as a pyramid draws them. */
+function layersOn(shown: Page, pyramid: string): Promise<number[][] | undefined> {
+  return shown
+    .locator(pyramid)
+    .evaluate((element) =>
+      (element as HTMLElementTagNameMap["zig-pyramid"]).data?.layers.map(({ budget, length }) => [
+        budget,
+        length,
+      ]),
+    );
+}
+
+test("a click or Enter on the pyramid opens the memory page, which follows this page's run", async () => {
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, "Hello");
+  await turnIs(page, "done");
+  const pyramid = page.locator("#kv zig-pyramid");
+  const opened = page.context().waitForEvent("page");
+  await pyramid.click();
+  const memory = await opened;
+  await expect.poll(() => memory.locator("#status").innerText()).toMatch(/ in the chat page\.$/);
+  const before = await layersOn(page, "#kv zig-pyramid");
+  expect(before).toHaveLength(4);
+  expect(await layersOn(memory, "#pyramid")).toEqual(before);
+
+  await ask(page, "And now?");
+  await turnIs(page, "done");
+  const after = await layersOn(page, "#kv zig-pyramid");
+  expect(after).not.toEqual(before);
+  await expect.poll(() => layersOn(memory, "#pyramid")).toEqual(after);
+
+  const openedByKey = page.context().waitForEvent("page");
+  await pyramid.getByRole("slider").press("Enter");
+  expect((await openedByKey).url()).toBe(memory.url());
+});
