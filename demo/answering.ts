@@ -33,7 +33,7 @@ export async function answerLastTurn(
   try {
     signal.throwIfAborted();
     if (!goOn && settings.followUp === "read-again" && turns.length > 1) {
-      await engine.setCache(toCacheOptions(settings));
+      await engine.setCache(toCacheOptions(settings, engine.config.numLayers));
     }
     const messages = toMessages(turns, settings.systemPrompt);
     let prompt: Prompt = messages;

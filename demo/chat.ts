@@ -184,10 +184,10 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
 
     compare() {
-      const { turns, settings: now } = state;
+      const { turns, settings: now, model } = state;
       const turn = turns.at(-1);
-      if (turn === undefined || isOpen() || state.model.step !== "ready") return;
-      const comparison = createComparison(turn, now);
+      if (turn === undefined || isOpen() || model.step !== "ready") return;
+      const comparison = createComparison(turn, now, model.engine.config.numLayers);
       const own = new AbortController();
       answering = own;
       update({ comparison, undo: undefined });

@@ -8,7 +8,7 @@ import {
 import { type AnswerFigures, finalFigures, startAnswerClock } from "./answer-figures.ts";
 import { toMessages, type Turn } from "./conversation.ts";
 import { endsEngine } from "./problem.ts";
-import { budgetText, policyChoice, type Settings, toCacheOptions, toSampling } from "./settings.ts";
+import { cacheText, type Settings, toCacheOptions, toSampling } from "./settings.ts";
 
 /** One of the two answers. */
 export interface ComparisonSide {
@@ -42,14 +42,12 @@ export interface Comparison {
 }
 
 /** A comparison that waits to begin. */
-export function createComparison(turn: Turn, settings: Settings): Comparison {
+export function createComparison(turn: Turn, settings: Settings, numLayers: number): Comparison {
   const { kvDtype } = settings;
-  const compressed = toCacheOptions(settings);
-  const { label, takes } = policyChoice(settings.policy);
-  const name = takes.includes("budget") ? `${label}, ${budgetText(settings)}` : label;
+  const compressed = toCacheOptions(settings, numLayers);
   return {
     turn,
-    sides: [side("Full cache", { policy: "full", kvDtype }), side(name, compressed)],
+    sides: [side("Full cache", { policy: "full", kvDtype }), side(cacheText(settings), compressed)],
     state: "running",
     agreement: undefined,
     problem: undefined,

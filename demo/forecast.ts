@@ -52,7 +52,8 @@ export async function foretellQuestion(
 /** Most tokens of a prompt that the model on offer reads within so many bytes; 0: none, or not even the weights. */
 export function longestOffered(settings: Settings, bytes: number): number {
   const { shape: model, weights } = DEFAULT_MODEL;
-  return longestPrompt({ model, weights, cache: toCacheOptions(settings) }, bytes);
+  const cache = toCacheOptions(settings, model.numLayers);
+  return longestPrompt({ model, weights, cache }, bytes);
 }
 
 /** `Will read 1,204 tokens: KV cache 9.8 MiB (full: 28.1 MiB), all GPU memory 105.0 MiB, 118.3 MiB at its peak.` */
@@ -87,10 +88,8 @@ function forecast(
   settings: Settings,
 ): ForecastResult {
   try {
-    return {
-      tokens,
-      plan: planMemory({ model, weights, tokens, cache: toCacheOptions(settings) }),
-    };
+    const cache = toCacheOptions(settings, model.numLayers);
+    return { tokens, plan: planMemory({ model, weights, tokens, cache }) };
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
   }

@@ -80,7 +80,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
     old: Engine | undefined,
   ): Promise<void> {
     await old?.destroy();
-    const cache = toCacheOptions(state.settings);
+    const cache = toCacheOptions(state.settings, undefined);
     try {
       const engine = await loadModel(choice, cache, own.signal, (figures) => {
         if (loading === own) update({ model: { step: "loading", choice, figures } });
@@ -99,7 +99,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
   }
 
   async function applyNow(engine: Engine): Promise<void> {
-    const options = toCacheOptions(state.settings);
+    const options = toCacheOptions(state.settings, engine.config.numLayers);
     const wanted = JSON.stringify(options);
     if (wanted === applied) return;
     try {

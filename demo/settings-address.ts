@@ -1,3 +1,4 @@
+import { parseLayerRows } from "./layer-rows.ts";
 import {
   BUDGET_RULES,
   DEFAULT_SETTINGS,
@@ -5,12 +6,14 @@ import {
   NUMBER_RULES,
   type NumberSetting,
   POLICY_CHOICES,
+  RANKINGS,
   type Settings,
 } from "./settings.ts";
 
 /** Settings that are one of a few words. */
 const CHOICES = {
   policy: POLICY_CHOICES.map(({ name }) => name),
+  ranking: RANKINGS,
   budgetUnit: Object.keys(BUDGET_RULES),
   kvDtype: ["f16", "f32"],
   followUp: ["keep", "read-again"],
@@ -52,6 +55,7 @@ export function settingsFromQuery(text: string): {
   for (const name of Object.keys(NUMBER_RULES) as NumberSetting[]) {
     take(name, numberOf(query.get(name), NUMBER_RULES[name]));
   }
+  take("layerRows", parseLayerRows(query.get("layerRows") ?? "")?.join());
   const unit = (taken["budgetUnit"] ?? DEFAULT_SETTINGS.budgetUnit) as Settings["budgetUnit"];
   take("budget", numberOf(query.get("budget"), BUDGET_RULES[unit]));
   // A unit alone says nothing: its number belongs to it.

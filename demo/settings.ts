@@ -1,4 +1,7 @@
 import type { CacheOptions, KvDtype, PolicyName, SamplingOptions } from "../src/index.ts";
+import { halveRows, parseLayerRows, spreadRows } from "./layer-rows.ts";
+
+export type { PolicyName };
 
 /** What the slider of the budget counts. */
 export type BudgetUnit = "percent" | "tokens" | "mib";
@@ -8,7 +11,11 @@ export type FollowUp = "keep" | "read-again";
 
 /** Settings of cache and answers. They can be shared as an address, but for the system prompt. */
 export interface Settings {
-  readonly policy: PolicyName;
+  /** `custom`: ranked as by another policy, with the user's own rows for each layer. */
+  readonly policy: PolicyName | "custom";
+  readonly ranking: PolicyName;
+  /** Numbers by commas, from the lowest layer to the highest. */
+  readonly layerRows: string;
   readonly budgetUnit: BudgetUnit;
   readonly budget: number;
   readonly windowSize: number;
@@ -26,6 +33,8 @@ export interface Settings {
 
 export const DEFAULT_SETTINGS: Settings = {
   policy: "pyramidkv",
+  ranking: "snapkv",
+  layerRows: "512,64",
   // In tokens, so that short conversations stay whole: a share of a few tokens would spoil them.
   budgetUnit: "tokens",
   budget: 256,
@@ -44,7 +53,7 @@ export const DEFAULT_SETTINGS: Settings = {
 
 /** A policy as the page offers it, with the settings that it takes. */
 export interface PolicyChoice {
-  readonly name: PolicyName;
+  readonly name: Settings["policy"];
   readonly label: string;
   readonly about: string;
   readonly takes: readonly ("budget" | "windowSize" | "beta")[];
@@ -89,7 +98,18 @@ export const POLICY_CHOICES: readonly PolicyChoice[] = [
     takes: ["budget"],
   },
   { name: "full", label: "Full cache", about: "Keeps everything.", takes: [] },
+  {
+    name: "custom",
+    label: "Custom",
+    about: "Your own number of rows for each layer.",
+    takes: [],
+  },
 ];
+
+/** The policies that rank rows, in the order in which they are offered. */
+export const RANKINGS: readonly PolicyName[] = POLICY_CHOICES.flatMap(({ name }) =>
+  name === "full" || name === "custom" ? [] : [name],
+);
 
 /** The range that a numeric setting may lie in. */
 export interface NumberRule {
@@ -121,7 +141,7 @@ export const NUMBER_RULES: Readonly<Record<NumberSetting, NumberRule>> = {
 };
 
 /** The policy with this name, as the page offers it. */
-export function policyChoice(name: PolicyName): PolicyChoice {
+export function policyChoice(name: Settings["policy"]): PolicyChoice {
   const found = POLICY_CHOICES.find((choice) => choice.name === name);
   if (found === undefined) throw new Error(`the page offers no policy ${name}`);
   return found;
@@ -132,18 +152,30 @@ export function keepsRule(value: number, { min, max, step }: NumberRule): boolea
   return value >= min && value <= max && (step !== 1 || Number.isInteger(value));
 }
 
+/** Which of the settings the cache takes. */
+export function takesOf({ policy, ranking }: Settings): PolicyChoice["takes"] {
+  if (policy !== "custom") return policyChoice(policy).takes;
+  return policyChoice(ranking).takes.filter((setting) => setting === "windowSize");
+}
+
 /**
- * The cache that is asked for; options that the policy doesn't take are left out. A budget in tokens
- * is lifted to hold the window and one more.
+ * The cache that is asked for; options that the policy doesn't take are left out. Rows in tokens are
+ * lifted to hold the window and one more.
+ * @param numLayers of the model; while it isn't known, a custom policy has the engine's own rows
  */
-export function toCacheOptions(settings: Settings): CacheOptions {
-  const { policy, budgetUnit, budget, windowSize, beta, kvDtype } = settings;
-  const { takes } = policyChoice(policy);
-  const tokens = takes.includes("windowSize") ? Math.max(budget, windowSize + 1) : budget;
-  const budgets = { percent: `${budget}%`, tokens, mib: `${budget}MiB` };
+export function toCacheOptions(settings: Settings, numLayers: number | undefined): CacheOptions {
+  const { policy, ranking, layerRows, budgetUnit, budget, windowSize, beta, kvDtype } = settings;
+  const takes = takesOf(settings);
+  const lift = (rows: number): number =>
+    takes.includes("windowSize") ? Math.max(rows, windowSize + 1) : rows;
+  const budgets = { percent: `${budget}%`, tokens: lift(budget), mib: `${budget}MiB` };
+  const rows = policy === "custom" ? parseLayerRows(layerRows) : undefined;
   return {
-    policy,
+    policy: policy === "custom" ? ranking : policy,
     kvDtype,
+    ...(rows === undefined || numLayers === undefined
+      ? {}
+      : { layerBudgets: spreadRows(rows, numLayers).map(lift) }),
     ...(takes.includes("budget") ? { budget: budgets[budgetUnit] } : {}),
     ...(takes.includes("windowSize") ? { windowSize } : {}),
     ...(takes.includes("beta") ? { beta } : {}),
@@ -156,6 +188,16 @@ export function toSampling(settings: Settings): SamplingOptions {
   return { temperature, topK, topP, minP, repetitionPenalty, seed };
 }
 
+/** The cache in words: `Full cache`, `PyramidKV, 25 % of the prompt`, `Custom, 512, 64 rows by layer`. */
+export function cacheText(settings: Settings): string {
+  const { label, takes } = policyChoice(settings.policy);
+  if (settings.policy === "custom") {
+    const { label: ranking } = policyChoice(settings.ranking);
+    return `${label} (${ranking}), ${settings.layerRows.replaceAll(",", ", ")} rows by layer`;
+  }
+  return takes.includes("budget") ? `${label}, ${budgetText(settings)}` : label;
+}
+
 /** The budget in words: `25 %`, `128 tokens per layer`, `8 MiB`. */
 export function budgetText({ budget, budgetUnit }: Settings): string {
   if (budgetUnit === "percent") return `${budget}\u00a0% of the prompt`;
@@ -163,7 +205,11 @@ export function budgetText({ budget, budgetUnit }: Settings): string {
 }
 
 /** A cache of half the size: half the budget, or a quarter of the prompt where nothing was evicted. */
-export function halveBudget({ policy, budget, budgetUnit }: Settings): Partial<Settings> {
+export function halveBudget(settings: Settings): Partial<Settings> {
+  const { policy, budget, budgetUnit, layerRows } = settings;
+  if (policy === "custom") {
+    return { layerRows: halveRows(parseLayerRows(layerRows) ?? []).join() };
+  }
   if (policy === "full") return { policy: "pyramidkv", budgetUnit: "percent", budget: 25 };
   const { min, step } = BUDGET_RULES[budgetUnit];
   return { budget: Math.max(min, Math.round(budget / 2 / step) * step) };

@@ -1,4 +1,4 @@
-import type { KvDtype, PolicyName } from "../../src/index.ts";
+import type { KvDtype } from "../../src/index.ts";
 import type { Chat } from "../chat.ts";
 import { byId, el, setHidden, setText } from "../dom.ts";
 import {
@@ -8,7 +8,10 @@ import {
   type FollowUp,
   POLICY_CHOICES,
   policyChoice,
+  type Settings,
+  takesOf,
 } from "../settings.ts";
+import { createCustomPolicy } from "./custom-policy.ts";
 import { numberField, selectField } from "./fields.ts";
 
 /** Policy and budget of the cache, with what only some policies take. */
@@ -21,12 +24,13 @@ const FIRST_BUDGET: Readonly<Record<BudgetUnit, number>> = { percent: 25, tokens
 
 /** Fill the place in the panel. */
 export function connectCacheControls(chat: Chat, ignored: readonly string[]): CacheControls {
-  const policy = selectField<PolicyName>(
+  const policy = selectField<Settings["policy"]>(
     "Policy",
     POLICY_CHOICES.map(({ name, label }) => [name, label]),
     (value) => chat.changeSettings({ policy: value }),
   );
   const about = el("p", { class: "caption policy-about" });
+  const custom = createCustomPolicy(chat);
   const slider = el("input", { type: "range", id: "budget" });
   const said = el("output", { class: "figure", for: "budget" });
   const unit = selectField<BudgetUnit>(
@@ -69,6 +73,7 @@ export function connectCacheControls(chat: Chat, ignored: readonly string[]): Ca
   byId("cache-controls", HTMLElement).append(
     policy.element,
     about,
+    custom.element,
     budget,
     el(
       "details",
@@ -97,9 +102,10 @@ export function connectCacheControls(chat: Chat, ignored: readonly string[]): Ca
   return {
     render() {
       const { settings, settingsProblem } = chat.state;
-      const { takes, about: words } = policyChoice(settings.policy);
+      const takes = takesOf(settings);
       policy.render(settings.policy);
-      setText(about, words);
+      setText(about, policyChoice(settings.policy).about);
+      custom.render(settings);
       const { min, max, step } = BUDGET_RULES[settings.budgetUnit];
       Object.assign(slider, { min: `${min}`, max: `${max}`, step: `${step}` });
       if (document.activeElement !== slider || slider.valueAsNumber === settings.budget) {
@@ -107,6 +113,7 @@ export function connectCacheControls(chat: Chat, ignored: readonly string[]): Ca
         setText(said, budgetText(settings));
       }
       slider.disabled = !takes.includes("budget");
+      setHidden(budget, settings.policy === "custom");
       unit.render(settings.budgetUnit);
       windowSize.render(settings.windowSize);
       setHidden(windowSize.element, !takes.includes("windowSize"));

@@ -28,7 +28,9 @@ test.each<[string, Partial<Settings>, boolean]>([
   ["a budget that is far too small", { budget: 48 }, false],
 ])("a hidden number and %s", async (_, patch, finds) => {
   for (const { question } of needles) {
-    await engine.setCache(toCacheOptions({ ...DEFAULT_SETTINGS, ...patch }));
+    await engine.setCache(
+      toCacheOptions({ ...DEFAULT_SETTINGS, ...patch }, engine.config.numLayers),
+    );
     const messages = [{ role: "user", content: questionContent(question) }] as const;
     const { text } = await engine.generate(messages, { maxTokens: 16 }).result;
     expect(text.includes(question.needle?.answer ?? "")).toBe(finds);

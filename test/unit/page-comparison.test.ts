@@ -14,7 +14,7 @@ test("answers go together up to the first token that differs", () => {
 test("a full cache is compared with what the settings ask for, stored in the same type", () => {
   const turn = createTurn(1, { text: "Why?", documents: [] });
   const settings = { ...DEFAULT_SETTINGS, policy: "tova", budget: 96, kvDtype: "f32" } as const;
-  const { sides, state } = createComparison(turn, settings);
+  const { sides, state } = createComparison(turn, settings, 30);
   expect(sides.map(({ label }) => label)).toEqual(["Full cache", "TOVA, 96\u00a0tokens a layer"]);
   expect(sides.map(({ cache }) => cache)).toEqual([
     { policy: "full", kvDtype: "f32" },
