@@ -5,9 +5,11 @@ import { keptAttention } from "./kept-attention.ts";
 import shipped from "./measured-quality.json";
 import {
   type MeasuredQuality,
+  QUALITY_FIGURES,
   QUALITY_TASKS,
   qualityAt,
   qualityChart,
+  type QualityFigure,
   type QualityTask,
 } from "./quality.ts";
 
@@ -23,6 +25,7 @@ export interface QualityView {
 /** Connect the place in the page; it shows what we measured until something else is opened. */
 export function connectQuality(): QualityView {
   const task = byId("quality-task", HTMLSelectElement);
+  const figure = byId("quality-figure", HTMLSelectElement);
   const curve = byId("quality-curve", ZigCurve);
   let measured: MeasuredQuality = shipped;
   let marked = { policy: "", percent: 100 };
@@ -30,7 +33,7 @@ export function connectQuality(): QualityView {
   const render = (): void => {
     const { policy, percent } = marked;
     const chosen = task.value as QualityTask;
-    curve.data = qualityChart(measured, chosen, policy, percent);
+    curve.data = qualityChart(measured, chosen, policy, percent, figure.value as QualityFigure);
     const at = qualityAt(measured, chosen, policy, percent);
     const share = formatShare(percent / 100);
     const text =
@@ -43,10 +46,14 @@ export function connectQuality(): QualityView {
     setText(byId("quality-source", HTMLElement), `Measured: ${measured.source}`);
   };
 
-  task.replaceChildren(
-    ...Object.entries(QUALITY_TASKS).map(([value, label]) => el("option", { value }, label)),
-  );
-  task.addEventListener("change", render);
+  for (const [select, choices] of [
+    [task, QUALITY_TASKS],
+    [figure, QUALITY_FIGURES],
+  ] as const) {
+    const options = Object.entries(choices).map(([value, label]) => el("option", { value }, label));
+    select.replaceChildren(...options);
+    select.addEventListener("change", render);
+  }
   return {
     showQuality(given) {
       measured = given;

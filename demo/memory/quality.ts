@@ -7,6 +7,16 @@ export const QUALITY_TASKS = {
   agnostic: "an answer, compressed before the question came",
 } as const;
 
+/** What is drawn of each budget. */
+export const QUALITY_FIGURES = {
+  kl: "KL divergence from the full cache, nats per token",
+  agreement: "share of likeliest tokens that are the same",
+  keptMass: "share of the window’s attention that is kept",
+} as const;
+
+/** Name of such a figure. */
+export type QualityFigure = keyof typeof QUALITY_FIGURES;
+
 /** Name of a task. */
 export type QualityTask = keyof typeof QUALITY_TASKS;
 
@@ -113,14 +123,19 @@ export function qualityChart(
   task: QualityTask,
   policy: string,
   budget: number,
+  figure: QualityFigure = "kl",
 ): CurveData {
-  const series = Object.entries(measured.curves[task]).map(([label, points]) => ({
-    label,
-    points: points.filter(({ kl }) => kl > 0).map((each) => [each.budget, each.kl] as const),
-  }));
+  const series = Object.entries(measured.curves[task])
+    .map(([label, points]) => ({
+      label,
+      points: points
+        .map((point) => [point.budget, point[figure] ?? 0] as const)
+        .filter(([, value]) => value > 0),
+    }))
+    .filter(({ points }) => points.length > 0);
   return {
     xLabel: "budget, % of the prompt",
-    yLabel: "KL divergence from the full cache, nats per token",
+    yLabel: QUALITY_FIGURES[figure],
     series,
     chosen: policy,
     at: budget,

@@ -1,10 +1,11 @@
-import type { Locator, Page, Worker } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ask,
   beforeWorker,
   type BuiltSite,
   lastAnswer,
+  modelWorker,
   openBuiltSite,
   openWatched,
   replayRuns,
@@ -84,7 +85,7 @@ describe("on one page", () => {
 
   test("a GPU that is full while answering: half the cache, and the question is answered", async () => {
     const answer = await lastAnswer(page);
-    await worker().evaluate(runOutOfMemory);
+    await modelWorker(page).evaluate(runOutOfMemory);
     await page.getByLabel("Longest answer").fill("3");
     await ask(page, "The terraces rise. ".repeat(120));
     await notice().getByRole("heading", { name: "The GPU ran out of memory" }).waitFor();
@@ -113,7 +114,7 @@ describe("on one page", () => {
   test("a lost device with no other one keeps the conversation; loading again goes on", async () => {
     await write();
     const before = await lastAnswer(page);
-    await worker().evaluate(() => {
+    await modelWorker(page).evaluate(() => {
       GPU.prototype.requestAdapter = () => Promise.resolve(null);
     });
     await crashGpu();
@@ -145,8 +146,6 @@ describe("on one page", () => {
     expect(answer).not.toBe("");
     expect(await lastAnswer(page)).toBe(answer);
   });
-
-  const worker = (): Worker => page.workers().at(-1) as Worker;
 
   /** Get into the middle of the first answer of a new conversation. */
   async function write(): Promise<void> {

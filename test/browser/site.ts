@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Worker } from "playwright-core";
 import { type Alias, build } from "vite";
 import { expect, inject } from "vitest";
 import { launchBrowser } from "./launch.ts";
@@ -151,13 +151,21 @@ export async function openWatched(
 
 const workerScripts = new WeakMap<Page, (() => void)[]>();
 
-/** Let this run in the page's next workers, before the worker's own script and after what was added before. */
+/** The worker that runs the chat page's model now; another one colours code. */
+export function modelWorker(page: Page): Worker {
+  return page
+    .workers()
+    .filter((worker) => worker.url().includes("llm.worker"))
+    .at(-1) as Worker;
+}
+
+/** Let this run in the page's next workers that hold a model, before the worker's own script and after what was added before. */
 export async function beforeWorker(page: Page, script: () => void): Promise<void> {
   const scripts = workerScripts.get(page);
   if (scripts !== undefined) return void scripts.push(script);
   const own = [script];
   workerScripts.set(page, own);
-  await page.route("**/*.worker-*.js", async (route) => {
+  await page.route("**/{llm,memory}.worker-*.js", async (route) => {
     const response = await route.fetch();
     const first = own.map((one) => `(${one})();`).join("");
     await route.fulfill({ response, body: `${first}${await response.text()}` });

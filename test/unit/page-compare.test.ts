@@ -105,6 +105,9 @@ test("what the page shows of our own measurement is what its report says", () =>
     ]);
     expect(shown).toEqual(told);
     expect(shown).toHaveLength(6);
+    // Three policies rank by the window's attention, and so does `tova`.
+    const { series } = qualityChart(shipped, task, "snapkv", 12, "keptMass");
+    expect(series.map(({ label }) => label)).toEqual(["pyramidkv", "snapkv", "ada-kv", "tova"]);
   }
 });
 
