@@ -76,6 +76,8 @@ export function describeLoadProblem(error: unknown): Problem {
       };
     case "worker":
       return workerEnded(happened);
+    case "module-load":
+      return partMissing(happened, "load-again");
     case "shader":
     case "invalid-option":
     case "context-length":
@@ -143,6 +145,8 @@ export function describeAnswerProblem(
       return deviceLost(happened);
     case "worker":
       return workerEnded(happened);
+    case "module-load":
+      return partMissing(happened, "answer-again");
     case "source":
     case "model-format":
     case "unsupported-model":
@@ -181,6 +185,16 @@ function workerEnded(happened: string): Problem {
     safe: CONVERSATION_KEPT,
     advice: "Load the model again and go on. If it happens again, close other pages.",
     remedy: "load-again",
+  };
+}
+
+function partMissing(happened: string, remedy: Remedy): Problem {
+  return {
+    title: "A part of Ziggurat could not be loaded",
+    happened,
+    safe: CONVERSATION_KEPT,
+    advice: "Check the connection and try again. If it stays, load this page again.",
+    remedy,
   };
 }
 

@@ -13,7 +13,8 @@ export type ErrorCode =
   | "chat-template"
   | "session-format"
   | "worker"
-  | "remote";
+  | "remote"
+  | "module-load";
 
 /** Names as they are in the source: a minifier changes those of the classes. */
 const NAMES: Record<ErrorCode, string> = {
@@ -31,6 +32,7 @@ const NAMES: Record<ErrorCode, string> = {
   "session-format": "SessionFormatError",
   worker: "WorkerError",
   remote: "RemoteError",
+  "module-load": "ModuleLoadError",
 };
 
 /** Base of every error that Ziggurat throws on purpose; anything else that escapes is a bug. */
@@ -253,5 +255,20 @@ export class RemoteError extends LlmError {
     super(message, options);
     this.status = status;
     this.text = text;
+  }
+}
+
+/** A part of the library that is loaded when it is first needed could not be loaded. */
+export class ModuleLoadError extends LlmError {
+  readonly code = "module-load";
+  /** What the part is for. */
+  readonly part: string;
+  constructor(part: string, options?: ErrorOptions) {
+    super(
+      `the code for ${part} could not be loaded (${String(options?.cause)}); check the connection, and that every ` +
+        `file of the build is served, also those of the version that this page was opened with; then load the page again`,
+      options,
+    );
+    this.part = part;
   }
 }

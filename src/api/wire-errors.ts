@@ -7,6 +7,7 @@ import {
   InvalidOptionError,
   LlmError,
   ModelFormatError,
+  ModuleLoadError,
   RemoteError,
   SessionFormatError,
   ShaderError,
@@ -35,6 +36,7 @@ const OWN: Record<ErrorCode, ErrorClass> = {
   "session-format": SessionFormatError,
   worker: WorkerError,
   remote: RemoteError,
+  "module-load": ModuleLoadError,
 };
 
 const PLATFORM: Record<string, ErrorClass> = {

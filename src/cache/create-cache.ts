@@ -1,16 +1,14 @@
 import type { GpuContext } from "../gpu/device.ts";
-import { CompressedCache } from "./compressed-cache.ts";
-import { createCompressor } from "./compressor.ts";
+import { onDemand } from "../on-demand.ts";
 import { FullCache } from "./full-cache.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { KvShape } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
-import { checkBudget } from "./scheduler.ts";
 
 /**
  * The cache that a policy needs, empty; its kernels are compiled. `keepsScores`: `tokenScores` is
  * going to be asked.
- * @throws InvalidOptionError for a byte budget that does not hold the windows of this model.
+ * @throws InvalidOptionError for a byte budget that does not hold the windows of this model; ModuleLoadError.
  */
 export async function createCache(
   gpu: GpuContext,
@@ -19,7 +17,6 @@ export async function createCache(
   keepsScores: boolean = false,
 ): Promise<KvCache> {
   if (options.policy.scorer === null) return new FullCache(gpu, shape, options);
-  checkBudget(shape, options);
-  const compressor = await createCompressor(gpu, shape, options);
-  return new CompressedCache(gpu, shape, options, compressor, keepsScores);
+  const part = await onDemand("compressed caches", () => import("./create-compressed.ts"));
+  return part.createCompressed(gpu, shape, options, keepsScores);
 }

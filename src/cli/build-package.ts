@@ -6,7 +6,7 @@ import { buildTypes } from "./build-types.ts";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Shaders without comments; lines stay, since errors name them. */
+/** Shaders without comments and indentation; lines stay, since errors name them. */
 function barerShaders(): Plugin {
   return {
     name: "barer-shaders",
@@ -14,7 +14,7 @@ function barerShaders(): Plugin {
     async load(id) {
       if (!id.endsWith(".wgsl?raw")) return undefined;
       const text = await readFile(id.slice(0, -"?raw".length), "utf8");
-      const bare = text.replace(/[ \t]*\/\/.*$/gm, "");
+      const bare = text.replace(/^[ \t]+|[ \t]*\/\/.*$/gm, "");
       return `export default ${JSON.stringify(bare)}`;
     },
   };
@@ -35,7 +35,12 @@ export function packageSettings(
     publicDir: false,
     logLevel: "warn",
     plugins: [barerShaders()],
-    worker: { format: "es", plugins: () => [barerShaders()] },
+    // A worker in a data address can import nothing beside it.
+    worker: {
+      format: "es",
+      plugins: () => [barerShaders()],
+      rolldownOptions: { output: { codeSplitting: false } },
+    },
     build: {
       target: "es2023",
       outDir: folder,
@@ -50,6 +55,13 @@ export function packageSettings(
   };
 }
 
+/** The same build with what is imported on demand in the file itself. */
+function inOneFile(settings: InlineConfig): InlineConfig {
+  const { rolldownOptions, ...build } = settings.build ?? {};
+  const output = { codeSplitting: false, minify: true };
+  return { ...settings, build: { ...build, rolldownOptions: { ...rolldownOptions, output } } };
+}
+
 /**
  * Build what the package has: entries whose dependencies the app's bundler resolves, one file for
  * pages without a bundler, the types, and the command. What was in the folders is removed.
@@ -62,7 +74,7 @@ async function buildPackage(): Promise<void> {
   const source = (name: string): string => join(TOP, `src/${name}.ts`);
   const entries = Object.fromEntries(names.map((name) => [name, source(name)]));
   await build(packageSettings(folder, entries, Object.keys(dependencies)));
-  await build(packageSettings(folder, { standalone: source("index") }, []));
+  await build(inOneFile(packageSettings(folder, { standalone: source("index") }, [])));
   await buildCommand(join(TOP, "dist/cli"));
   buildTypes(TOP, names.map(source), join(folder, "types"));
 }

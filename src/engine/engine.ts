@@ -2,6 +2,7 @@ import type { TokenScores } from "../cache/kept-scores.ts";
 import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { onDemand } from "../on-demand.ts";
 import type { RunTrace } from "../profile/trace.ts";
 import { spellTokens } from "../text/detokenizer.ts";
 import { adapterSummary } from "./adapter-summary.ts";
@@ -13,9 +14,7 @@ import { checkedTokenIds, promptTokens } from "./prompt-tokens.ts";
 import { read } from "./read.ts";
 import { Recovery } from "./recovery.ts";
 import type { Runtime } from "./runtime.ts";
-import { score } from "./score.ts";
-import { restoreSession, saveSession } from "./session.ts";
-import { tokenTexts, traceFacts } from "./trace-facts.ts";
+import { tracing } from "./tracing.ts";
 import type {
   AdapterSummary,
   Engine,
@@ -33,6 +32,9 @@ import type {
   ScoreOptions,
   ScoreResult,
 } from "./types.ts";
+
+const sessions = (): Promise<typeof import("./session.ts")> =>
+  onDemand("saved sessions", () => import("./session.ts"));
 
 /** An engine on this machine's own GPU. */
 export class LocalEngine implements Engine {
@@ -100,11 +102,12 @@ export class LocalEngine implements Engine {
         ? promptTokens(this.#parts.tokenizer, text)
         : checkedTokenIds(text, this.config.vocabSize);
     const signal = this.#untilDestroyed(options.signal);
-    return this.#alone(() =>
-      this.#recovery(signal).run(({ runtime, conversation }) =>
+    return this.#alone(async () => {
+      const { score } = await onDemand("scoring", () => import("./score.ts"));
+      return this.#recovery(signal).run(({ runtime, conversation }) =>
         score(runtime, tokenIds, { ...options, signal }, () => conversation.forget()),
-      ),
-    );
+      );
+    });
   }
 
   read(prompt: Prompt, options: ReadOptions = {}): Promise<ReadResult> {
@@ -115,13 +118,17 @@ export class LocalEngine implements Engine {
   }
 
   save(options: SaveOptions = {}): Promise<Blob> {
-    return this.#alone(() => saveSession(this.#parts, options));
+    return this.#alone(async () => {
+      const { saveSession } = await sessions();
+      return saveSession(this.#parts, options);
+    });
   }
 
   restore(saved: Blob): Promise<RestoredSession> {
-    return this.#alone(() =>
-      this.#recovery(this.#destroyed.signal).run((parts) => restoreSession(parts, saved)),
-    );
+    return this.#alone(async () => {
+      const { restoreSession } = await sessions();
+      return this.#recovery(this.#destroyed.signal).run((parts) => restoreSession(parts, saved));
+    });
   }
 
   async setCache(options: CacheOptions): Promise<void> {
@@ -168,6 +175,7 @@ export class LocalEngine implements Engine {
       throw new InvalidOptionError("trace", "false", "true when the engine is loaded");
     }
     this.#runtime.gpu.throwIfFailed();
+    const { tokenTexts, traceFacts } = await tracing();
     const facts = traceFacts(config, this.adapter, cache);
     if (this.#stopRunning !== undefined) return tracer.take(facts);
     const { conversation, tokenizer } = this.#parts;

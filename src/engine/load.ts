@@ -1,14 +1,15 @@
 import { resolveCacheOptions } from "../cache/options.ts";
 import { InvalidOptionError } from "../errors.ts";
 import { openGpu } from "../gpu/device.ts";
-import { quantizeOnLoad } from "../model/quantize-plan.ts";
-import { Tracer } from "../profile/tracer.ts";
+import { onDemand } from "../on-demand.ts";
+import type { QuantizedWeights, TensorFile } from "../formats/tensor-types.ts";
 import { LocalEngine } from "./engine.ts";
 import { openModel } from "../model/open-model.ts";
 import { type ModelSource, openSource } from "../hub/open-source.ts";
 import { createParts, type OpenParts } from "./parts.ts";
 import { createRuntime } from "./runtime.ts";
 import { selfTest } from "./self-test.ts";
+import { tracing } from "./tracing.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
 
 /** Changes of the ledger that a trace keeps: those of hours. */
@@ -33,7 +34,7 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     totalBytes: "file" in opened ? opened.file.size : 0,
   });
   const { source: bytes, file: stored, config, tokenizer } = await openModel(opened, signal);
-  const file = weights === undefined ? stored : quantizeOnLoad(stored, weights);
+  const file = weights === undefined ? stored : await quantized(stored, weights);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
     onProgress?.({ stage, loadedBytes, totalBytes: bytes.size });
   const cache = resolveCacheOptions(options.cache ?? {}, config.numLayers);
@@ -46,7 +47,7 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   if (!Number.isSafeInteger(maxEvents) || maxEvents < 1) {
     throw new InvalidOptionError("trace.maxEvents", maxEvents, "a whole number of at least 1");
   }
-  const tracer = trace === false ? undefined : new Tracer(maxEvents);
+  const tracer = trace === false ? undefined : new (await tracing()).Tracer(maxEvents);
   const open: OpenParts = async (kind, use) => {
     const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
     gpu.buffers.observer = tracer;
@@ -81,4 +82,9 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   const { reports: matrices } = parts.runtime.weights;
   onProgress?.({ stage: "ready", loadedBytes: bytes.size, totalBytes: bytes.size, matrices });
   return new LocalEngine(parts, open);
+}
+
+async function quantized(file: TensorFile, weights: QuantizedWeights): Promise<TensorFile> {
+  const part = await onDemand("quantising weights", () => import("../model/quantize-plan.ts"));
+  return part.quantizeOnLoad(file, weights);
 }

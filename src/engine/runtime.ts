@@ -4,7 +4,7 @@ import type { ResolvedCacheOptions } from "../cache/options.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
 import type { GpuContext } from "../gpu/device.ts";
-import { KernelTimer } from "../gpu/kernel-timer.ts";
+import type { KernelTimer } from "../gpu/kernel-timer.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { activationWidths, passTokens } from "../model/activation-sizes.ts";
 import { Attention } from "../model/attention.ts";
@@ -18,6 +18,7 @@ import { ropeFrequencies } from "../model/rope.ts";
 import { loadRopeFactors, loadWeights, type ModelWeights } from "../model/weights.ts";
 import type { Tracer } from "../profile/tracer.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
+import { tracing } from "./tracing.ts";
 
 /** Everything of a loaded model that lives on the GPU, ready to run. */
 export interface Runtime {
@@ -100,23 +101,10 @@ export async function createRuntime(
   });
   const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, options.hiddenBytes ?? Infinity);
   const { tracer, keepsScores = false } = options;
-  const timer = tracer && options.kernelTimes ? createTimer(gpu, tracer) : undefined;
+  const timer =
+    tracer && options.kernelTimes ? (await tracing()).createTimer(gpu, tracer) : undefined;
   const parts = { gpu, config, weights, linear, embed, attention, sampler, cache, state };
   return { ...parts, passTokens: passTokens(config, limit), tracer, timer, keepsScores };
-}
-
-function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {
-  const { kernels } = tracer;
-  if (!gpu.features.has("timestamp-query")) {
-    kernels.unavailable = "This GPU or browser offers no timestamp queries.";
-    return undefined;
-  }
-  kernels.unavailable = undefined;
-  return new KernelTimer(
-    gpu.buffers,
-    (kind, times) => tracer.timed(kind === "decode" ? "decode" : "prefill", times),
-    () => kernels.skipped++,
-  );
 }
 
 /**

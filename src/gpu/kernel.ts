@@ -1,5 +1,5 @@
 import { ShaderError } from "../errors.ts";
-import { KERNEL_TEXTS, SHARED_TEXTS } from "./shader-sources.ts";
+import { shaderSource } from "./shader-sources.ts";
 import { type KernelSource, type WgslVariant, parseKernel } from "./wgsl.ts";
 
 /** One kernel in one variant: which text, how its directives are resolved, its overrides. */
@@ -21,19 +21,19 @@ export interface Kernel {
 
 let nextKernelId = 0;
 
-/** The kernel's text with its directives resolved. */
-export function kernelSource(spec: KernelSpec): KernelSource {
-  const text = KERNEL_TEXTS[spec.name];
+/** The kernel's text with its directives resolved. @throws ModuleLoadError */
+export async function kernelSource(spec: KernelSpec): Promise<KernelSource> {
+  const { text, shared } = await shaderSource(spec.name);
   if (text === undefined) throw new Error(`there is no kernel "${spec.name}"`);
-  return parseKernel(spec.name, text, SHARED_TEXTS, spec);
+  return parseKernel(spec.name, text, shared, spec);
 }
 
 /**
  * Compile a kernel, asynchronously, so that compiling overlaps with streaming the weights.
- * @throws ShaderError with the lines of the original files when the device rejects it.
+ * @throws ModuleLoadError; ShaderError with the lines of the original files when the device rejects it.
  */
 export async function createKernel(device: GPUDevice, spec: KernelSpec): Promise<Kernel> {
-  const source = kernelSource(spec);
+  const source = await kernelSource(spec);
   const label = source.name;
   const layout = device.createBindGroupLayout({
     label,
@@ -80,6 +80,8 @@ export class KernelCache {
     if (known !== undefined) return known;
     const kernel = createKernel(this.#device, spec);
     this.#kernels.set(key, kernel);
+    // What could not be loaded may be there the next time.
+    kernel.catch(() => this.#kernels.delete(key));
     return kernel;
   }
 }

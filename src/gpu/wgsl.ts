@@ -171,7 +171,7 @@ function readBindings(code: string): KernelBinding[] {
 
 function readParams(code: string, kernel: string): ParamField[] {
   const body = /^struct Params \{\n([^}]*)\}/m.exec(code)?.[1] ?? "";
-  const fields = [...body.matchAll(/^ {4}(\w+): (u32|i32|f32),/gm)];
+  const fields = [...body.matchAll(/^\s*(\w+): (u32|i32|f32),/gm)];
   const declared = body.split("\n").filter((line) => /^\s*\w+\s*:/.test(line)).length;
   if (fields.length !== declared || fields.length * 4 > MAX_PARAM_BYTES) {
     throw new Error(`${kernel}.wgsl: Params holds scalars only, at most ${MAX_PARAM_BYTES} bytes`);

@@ -5,8 +5,9 @@ import { groupedBytes, groupRows, ROW_GROUP } from "../formats/row-groups.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { Fingerprint } from "./fingerprint.ts";
+import { onDemand } from "../on-demand.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
-import { Quantizer } from "./quantizer.ts";
+import type { Quantizer } from "./quantizer.ts";
 import type { RowRun } from "./row-runs.ts";
 import type { WeightLoadOptions } from "./weights.ts";
 
@@ -96,7 +97,8 @@ export class MatrixUploader {
   }
 
   async #quantize(run: RowRun, slices: readonly MatrixSlice[], base: number): Promise<void> {
-    this.#quantizer ??= new Quantizer(this.#gpu);
+    const part = await onDemand("quantising weights", () => import("./quantizer.ts"));
+    this.#quantizer ??= new part.Quantizer(this.#gpu);
     const { signal } = this.#options;
     const onBytes = (bytes: number): void => this.count(bytes);
     for (const [index, info] of run.tensors.entries()) {

@@ -1,16 +1,11 @@
 import { ModelFormatError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
-import { type ModelFolder, openRequired } from "../formats/folder.ts";
+import type { ModelFolder } from "../formats/folder.ts";
 import { readGguf } from "../formats/gguf.ts";
-import type { JsonFields } from "../formats/json-fields.ts";
-import { readJsonFile, readText } from "../formats/json-file.ts";
-import { openSafetensors } from "../formats/safetensors-model.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
 import { type ModelConfig, readModelConfig } from "./config.ts";
-import { readHfConfig } from "./hf-config.ts";
-import { hfTensors } from "./hf-tensors.ts";
-import { readHfVocabulary } from "../text/hf-vocabulary.ts";
-import { createTokenizer, type Tokenizer, tokenizerOf } from "../text/tokenizer.ts";
+import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { onDemand } from "../on-demand.ts";
 import type { OpenSource } from "../hub/open-source.ts";
 
 /** A model whose headers were read and are sound; the weights are still where they were. */
@@ -22,9 +17,6 @@ export interface OpenModel {
   readonly tokenizer: Tokenizer;
 }
 
-const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
-const MAX_TOKENIZER_BYTES = 64 * 1024 * 1024;
-
 /**
  * Read everything of a model but its weights.
  * @throws SourceError, ModelFormatError, UnsupportedModelError; the signal's reason when aborted.
@@ -32,7 +24,7 @@ const MAX_TOKENIZER_BYTES = 64 * 1024 * 1024;
 export async function openModel(opened: OpenSource, signal?: AbortSignal): Promise<OpenModel> {
   const model = await ("file" in opened
     ? openGguf(opened.file, signal)
-    : openHfFolder(opened.folder, signal));
+    : openFolder(opened.folder, signal));
   const { tokenizer, config, file } = model;
   if (tokenizer.vocabSize !== config.vocabSize) {
     const expected = `of ${tokenizer.vocabSize} rows, one for each token`;
@@ -41,68 +33,13 @@ export async function openModel(opened: OpenSource, signal?: AbortSignal): Promi
   return model;
 }
 
+async function openFolder(folder: ModelFolder, signal?: AbortSignal): Promise<OpenModel> {
+  const part = await onDemand("models in Hugging Face's files", () => import("./open-folder.ts"));
+  return part.openFolder(folder, signal);
+}
+
 async function openGguf(source: ByteSource, signal?: AbortSignal): Promise<OpenModel> {
   const file = await readGguf(source, signal);
   const config = readModelConfig(file);
   return { source, file, config, tokenizer: createTokenizer(file.metadata, file.name) };
-}
-
-async function openHfFolder(folder: ModelFolder, signal?: AbortSignal): Promise<OpenModel> {
-  const config = await readObject(
-    await openRequired(folder, "config.json", signal),
-    MAX_CONFIG_BYTES,
-    signal,
-  );
-  const shape = readHfConfig(config, folder.name);
-  const optional = async (path: string): Promise<JsonFields> => {
-    const source = await folder.open(path, signal);
-    return source ? readObject(source, MAX_CONFIG_BYTES, signal) : { file: path, object: {} };
-  };
-  const tokenizerSource = await openRequired(folder, "tokenizer.json", signal);
-  const tokenizerConfig = await optional("tokenizer_config.json");
-  const vocabulary = readHfVocabulary(
-    {
-      tokenizer: await readObject(tokenizerSource, MAX_TOKENIZER_BYTES, signal),
-      tokenizerConfig,
-      generationConfig: await optional("generation_config.json"),
-      config,
-    },
-    shape.config.vocabSize,
-  );
-  const template = await readTemplate(folder, tokenizerConfig, signal);
-  const { source, tensors } = await openSafetensors(folder, signal);
-  return {
-    source,
-    file: hfTensors(folder.name, tensors, shape.config, shape.isTied),
-    config: shape.config,
-    tokenizer: tokenizerOf(vocabulary, template),
-  };
-}
-
-async function readObject(
-  source: ByteSource,
-  maxBytes: number,
-  signal?: AbortSignal,
-): Promise<JsonFields> {
-  return { file: source.name, object: await readJsonFile(source, maxBytes, signal) };
-}
-
-/** `chat_template.jinja`, or what `tokenizer_config.json` has: a template, or a list of named ones. */
-async function readTemplate(
-  folder: ModelFolder,
-  { object }: JsonFields,
-  signal?: AbortSignal,
-): Promise<string | undefined> {
-  const own = await folder.open("chat_template.jinja", signal);
-  if (own !== undefined) {
-    if (own.size <= MAX_CONFIG_BYTES) return readText(own, {}, signal);
-    const expected = `at most ${MAX_CONFIG_BYTES} bytes long`;
-    throw new ModelFormatError(own.name, "the template", expected, String(own.size));
-  }
-  const templates = object["chat_template"];
-  if (typeof templates === "string") return templates;
-  if (!Array.isArray(templates)) return undefined;
-  const named = templates.find((entry: { name?: unknown } | null) => entry?.name === "default");
-  const template: unknown = named?.template;
-  return typeof template === "string" ? template : undefined;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SHARED_TEXTS } from "../../src/gpu/shader-sources.ts";
+import { TEXTS } from "../../src/gpu/shaders/sampling.ts";
 import { randomUnit } from "../../src/sampling/rng.ts";
 import { openTestDevice, seededRandom } from "../gpu.ts";
 import { readFloats, storageBuffer } from "./buffers.ts";
@@ -20,7 +20,7 @@ test("random_unit equals randomUnit in every bit", async () => {
   pairs.set([0, 0, 0, 1, 1, 0, 0xffffffff, 0xffffffff]);
   const inputs = storageBuffer(gpu, pairs);
   const units = storageBuffer(gpu, new Float32Array(COUNT));
-  const module = gpu.device.createShaderModule({ code: `${SHARED_TEXTS["random"]}${MAIN}` });
+  const module = gpu.device.createShaderModule({ code: `${TEXTS.shared["random"]}${MAIN}` });
   const pipeline = await gpu.device.createComputePipelineAsync({
     layout: "auto",
     compute: { module },

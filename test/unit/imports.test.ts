@@ -46,6 +46,7 @@ function part(path: string): string {
 /** A file may import from its own part and from parts in earlier rows. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors"],
+  ["on-demand"],
   ["gpu", "formats", "sampling"],
   ["hub", "text", "cache"],
   ["model"],

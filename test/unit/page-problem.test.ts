@@ -12,6 +12,7 @@ import {
   GpuOutOfMemoryError,
   InvalidOptionError,
   ModelFormatError,
+  ModuleLoadError,
   SessionFormatError,
   ShaderError,
   SourceError,
@@ -35,6 +36,7 @@ const ERRORS = [
   new ChatTemplateError("the template loops"),
   new WorkerError("the model's worker was ended"),
   new SessionFormatError("its version", "1", "2"),
+  new ModuleLoadError("scoring", { cause: new TypeError("not fetched") }),
   new TypeError("x is undefined"),
   "a string",
 ];

@@ -19,6 +19,7 @@ const OWN = [
   new errors.SessionFormatError("its version", "1", "2"),
   new errors.WorkerError("the worker was ended"),
   new errors.RemoteError("the server answered 500", 500, "what came before"),
+  new errors.ModuleLoadError("scoring", { cause: new TypeError("not fetched") }),
 ];
 
 test("every class of ours is tried", () => {
