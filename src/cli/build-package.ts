@@ -57,9 +57,9 @@ export function packageSettings(
 
 /** The same build with what is imported on demand in the file itself. */
 function inOneFile(settings: InlineConfig): InlineConfig {
-  const { rolldownOptions, ...build } = settings.build ?? {};
+  const { rolldownOptions, ...rest } = settings.build ?? {};
   const output = { codeSplitting: false, minify: true };
-  return { ...settings, build: { ...build, rolldownOptions: { ...rolldownOptions, output } } };
+  return { ...settings, build: { ...rest, rolldownOptions: { ...rolldownOptions, output } } };
 }
 
 /**

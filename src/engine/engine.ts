@@ -14,6 +14,7 @@ import { checkedTokenIds, promptTokens } from "./prompt-tokens.ts";
 import { read } from "./read.ts";
 import { Recovery } from "./recovery.ts";
 import type { Runtime } from "./runtime.ts";
+import type * as session from "./session.ts";
 import { tracing } from "./tracing.ts";
 import type {
   AdapterSummary,
@@ -33,7 +34,7 @@ import type {
   ScoreResult,
 } from "./types.ts";
 
-const sessions = (): Promise<typeof import("./session.ts")> =>
+const sessions = (): Promise<typeof session> =>
   onDemand("saved sessions", () => import("./session.ts"));
 
 /** An engine on this machine's own GPU. */
