@@ -87,6 +87,20 @@ export interface SmallerPlan {
   readonly bytes: number;
 }
 
+/** `LoadOptions.weights` with which a model would have fitted that did not. */
+export interface SmallerWeights {
+  readonly weights: "q4" | "q8";
+  /** What loading takes at its highest point then; so much could be had. */
+  readonly bytes: number;
+}
+
+/** What is known of memory that ran out, beside the bytes. */
+export interface OutOfMemoryFacts extends ErrorOptions {
+  readonly smaller?: SmallerPlan;
+  readonly smallerWeights?: SmallerWeights;
+  readonly availableBytes?: number;
+}
+
 /** A GPU buffer could not be allocated. */
 export class GpuOutOfMemoryError extends LlmError {
   readonly code = "gpu-out-of-memory";
@@ -95,28 +109,39 @@ export class GpuOutOfMemoryError extends LlmError {
   readonly allocatedBytes: number;
   /** What would have fitted, where a prompt did not. */
   readonly smaller: SmallerPlan | undefined;
-  constructor(
-    label: string,
-    bytes: number,
-    allocatedBytes: number,
-    options?: ErrorOptions,
-    smaller?: SmallerPlan,
-  ) {
-    const advice =
-      smaller === undefined
-        ? "lower the context or the cache budget, or close other GPU users"
-        : `${smaller.promptTokens} tokens with the cache ${smaller.cache.policy} and a budget of ` +
-          `${smaller.cache.budget} would fit (${smaller.bytes} bytes)`;
+  /** What would have fitted, where a model with floats did not. */
+  readonly smallerWeights: SmallerWeights | undefined;
+  /** Where a model did not fit: bytes that could be had a moment later (to a 32nd of `bytes`). */
+  readonly availableBytes: number | undefined;
+  constructor(label: string, bytes: number, allocatedBytes: number, facts: OutOfMemoryFacts = {}) {
     super(
       `the GPU could not allocate ${bytes} bytes for "${label}" beside the ${allocatedBytes} bytes ` +
-        `in use; ${advice}`,
-      options,
+        `in use; ${memoryAdvice(facts)}`,
+      facts,
     );
     this.label = label;
     this.bytes = bytes;
     this.allocatedBytes = allocatedBytes;
-    this.smaller = smaller;
+    this.smaller = facts.smaller;
+    this.smallerWeights = facts.smallerWeights;
+    this.availableBytes = facts.availableBytes;
   }
+}
+
+function memoryAdvice({ smaller, smallerWeights, availableBytes }: OutOfMemoryFacts): string {
+  if (smaller !== undefined) {
+    const { promptTokens, cache, bytes } = smaller;
+    const prompt = `${promptTokens} tokens with the cache ${cache.policy}`;
+    return `${prompt} and a budget of ${cache.budget} would fit (${bytes} bytes)`;
+  }
+  if (availableBytes === undefined) {
+    return "lower the context or the cache budget, or close other GPU users";
+  }
+  const advice =
+    smallerWeights === undefined
+      ? "use a smaller model, or close other GPU users"
+      : `with weights: "${smallerWeights.weights}" it would fit (${smallerWeights.bytes} bytes)`;
+  return `${availableBytes} could be had: ${advice}`;
 }
 
 /**

@@ -1,11 +1,8 @@
 import { kvRowBytes } from "../cache/layout.ts";
 import { openModel } from "../model/open-model.ts";
 import { openSource } from "../hub/open-source.ts";
-import { planarBytes } from "../formats/planar.ts";
-import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
-import { matrixLayout } from "../model/layouts.ts";
+import { tensorGpuBytes } from "../model/layouts.ts";
 import { quantizeOnLoad } from "../model/quantize-plan.ts";
-import { ROPE_FACTORS } from "../model/weights.ts";
 import { type OptionSpecs, readArgs, UsageError } from "./args.ts";
 import { findModel, MODEL_OPTIONS, weightsOption } from "./model.ts";
 
@@ -28,7 +25,7 @@ export async function inspect(argv: readonly string[]): Promise<void> {
     type: info.type,
     shape: info.shape,
     fileBytes: info.bytes,
-    gpuBytes: gpuBytes(file, key, info),
+    gpuBytes: tensorGpuBytes(file, key),
   }));
   const { numLayers, numKvHeads, headDim } = config;
   const rows = 2 * numLayers * numKvHeads;
@@ -51,13 +48,4 @@ export async function inspect(argv: readonly string[]): Promise<void> {
   for (const { name, type, shape, gpuBytes: bytes } of tensors) {
     process.stdout.write(`${name}  ${type}  [${shape.join(", ")}]  ${bytes} bytes on the GPU\n`);
   }
-}
-
-/** Norms and biases stay f32; matrices take their planar layout. */
-function gpuBytes(file: TensorFile, key: string, info: TensorInfo): number {
-  if (key === ROPE_FACTORS) return 0;
-  const [rows = 0, cols] = info.shape;
-  if (cols === undefined) return rows * 4;
-  const { quantBytes, scaleBytes } = planarBytes(matrixLayout(file, key), rows, cols);
-  return quantBytes + scaleBytes;
 }

@@ -1,14 +1,15 @@
 import { resolveCacheOptions } from "../cache/options.ts";
-import { InvalidOptionError } from "../errors.ts";
+import { GpuOutOfMemoryError, InvalidOptionError } from "../errors.ts";
+import type { QuantizedWeights } from "../formats/tensor-types.ts";
 import { openGpu } from "../gpu/device.ts";
-import { onDemand } from "../on-demand.ts";
-import type { QuantizedWeights, TensorFile } from "../formats/tensor-types.ts";
 import { LocalEngine } from "./engine.ts";
 import { openModel } from "../model/open-model.ts";
+import { quantizeOnLoad } from "../model/quantize-plan.ts";
 import { type ModelSource, openSource } from "../hub/open-source.ts";
 import { createParts, type OpenParts } from "./parts.ts";
 import { createRuntime } from "./runtime.ts";
 import { selfTest } from "./self-test.ts";
+import { loadBytes, withSmallerWeights } from "./smaller-weights.ts";
 import { tracing } from "./tracing.ts";
 import type { Engine, LoadOptions, LoadProgress } from "./types.ts";
 
@@ -34,7 +35,7 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
     totalBytes: "file" in opened ? opened.file.size : 0,
   });
   const { source: bytes, file: stored, config, tokenizer } = await openModel(opened, signal);
-  const file = weights === undefined ? stored : await quantized(stored, weights);
+  const file = weights === undefined ? stored : quantizeOnLoad(stored, weights);
   const report = (stage: LoadProgress["stage"], loadedBytes: number): void =>
     onProgress?.({ stage, loadedBytes, totalBytes: bytes.size });
   const cache = resolveCacheOptions(options.cache ?? {}, config.numLayers);
@@ -49,25 +50,34 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   }
   const tracer = trace === false ? undefined : new (await tracing()).Tracer(maxEvents);
   const open: OpenParts = async (kind, use) => {
+    const label = `the model ${file.name}`;
+    const needed = loadBytes(file, config, kind);
     const gpu = await openGpu(options.gpu === undefined ? {} : { gpu: options.gpu });
     gpu.buffers.observer = tracer;
     tracer?.enter("load");
     try {
       use.onBytes?.(0);
-      const parts = await gpu.allocating(`weights of ${file.name}`, bytes.size, async () => {
+      const parts = await gpu.allocating(label, needed, async () => {
         const asked = { tracer, kernelTimes, keepsScores };
         const runtimeOptions = { ...use, cache: kind, hiddenBytes, ...asked };
         const runtime = await createRuntime(gpu, bytes, file, config, runtimeOptions);
         use.onCompiled?.();
+        await selfTest(runtime);
         return createParts(runtime, tokenizer);
       });
-      await selfTest(parts.runtime);
       use.signal?.throwIfAborted();
       tracer?.leave();
       return parts;
     } catch (error) {
-      gpu.destroy();
-      throw error;
+      const bytesWith = (smaller: QuantizedWeights): number =>
+        loadBytes(quantizeOnLoad(stored, smaller), config, kind);
+      try {
+        throw error instanceof GpuOutOfMemoryError
+          ? await withSmallerWeights(gpu, error, { label, needed, bytesWith })
+          : error;
+      } finally {
+        gpu.destroy();
+      }
     }
   };
   let loaded = bytes.size - [...file.tensors.values()].reduce((sum, t) => sum + t.bytes, 0);
@@ -82,9 +92,4 @@ export async function loadEngine(source: ModelSource, options: LoadOptions = {})
   const { reports: matrices } = parts.runtime.weights;
   onProgress?.({ stage: "ready", loadedBytes: bytes.size, totalBytes: bytes.size, matrices });
   return new LocalEngine(parts, open);
-}
-
-async function quantized(file: TensorFile, weights: QuantizedWeights): Promise<TensorFile> {
-  const part = await onDemand("quantising weights", () => import("../model/quantize-plan.ts"));
-  return part.quantizeOnLoad(file, weights);
 }

@@ -1,6 +1,6 @@
 import type { CacheOptions } from "../cache/options.ts";
 import { GpuOutOfMemoryError, InvalidOptionError, type SmallerPlan } from "../errors.ts";
-import type { GpuContext } from "../gpu/device.ts";
+import { canAllocate, MARGIN } from "../gpu/can-allocate.ts";
 import { type MemoryPlan, planMemory } from "../profile/plan.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -9,9 +9,6 @@ const SHARES = [1 / 4, 1 / 16];
 
 /** Shorter prompts than this are no help. */
 const MIN_PROMPT_TOKENS = 64;
-
-/** Beside what a plan counts: read-backs, alignment. */
-const MARGIN = 1.05;
 
 /**
  * The error of a prompt that did not fit, with a plan that would: its bytes could be had a moment ago. A
@@ -27,7 +24,7 @@ export async function withSmallerPlan(
     for (const share of SHARES) {
       const smaller = await planIfItFits(runtime, tokens, Math.ceil(tokens * share));
       if (smaller === undefined) continue;
-      return new GpuOutOfMemoryError(label, bytes, allocatedBytes, { cause: error }, smaller);
+      return new GpuOutOfMemoryError(label, bytes, allocatedBytes, { cause: error, smaller });
     }
   }
   return error;
@@ -52,25 +49,4 @@ async function planIfItFits(
   const bytes = plan.peak - plan.decode.activations - plan.decode.uniforms;
   if (!(await canAllocate(gpu, Math.ceil(MARGIN * bytes)))) return undefined;
   return { promptTokens, cache: { policy, budget }, bytes };
-}
-
-/** Whether so many bytes can be had now: they are allocated and freed again. */
-async function canAllocate(gpu: GpuContext, bytes: number): Promise<boolean> {
-  const { buffers, limits } = gpu;
-  try {
-    const made = await gpu.allocating("a trial", bytes, () => {
-      const trial: GPUBuffer[] = [];
-      for (let left = bytes; left > 0; left -= limits.maxBufferSize) {
-        const size = Math.min(left, limits.maxBufferSize);
-        const usage = GPUBufferUsage.COPY_DST;
-        trial.push(buffers.create({ label: "a trial", purpose: "staging", bytes: size, usage }));
-      }
-      return trial;
-    });
-    for (const buffer of made) buffers.destroy(buffer);
-    return true;
-  } catch (error) {
-    if (error instanceof GpuOutOfMemoryError) return false;
-    throw error;
-  }
 }

@@ -10,11 +10,13 @@ export class Fingerprint {
   #a = 0x811c9dc5;
   #b = 0xcbf29ce4;
 
-  /** Take another stretch into account. */
-  add(words: Uint32Array): void {
-    const step = Math.max(1, Math.floor(words.length / SAMPLES));
-    for (let i = 0; i < words.length; i += step) this.#word(words[i] as number);
-    this.#word(words.length);
+  /** Take another stretch into account: whole words, which need not be aligned. */
+  add({ buffer, byteOffset, byteLength }: ArrayBufferView): void {
+    const view = new DataView(buffer, byteOffset, byteLength);
+    const words = Math.floor(byteLength / 4);
+    const step = Math.max(1, Math.floor(words / SAMPLES));
+    for (let i = 0; i < words; i += step) this.#word(view.getUint32(4 * i, true));
+    this.#word(words);
   }
 
   addText(text: string): void {

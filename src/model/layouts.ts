@@ -1,9 +1,11 @@
 import { commonLayout } from "../formats/common-layout.ts";
 import { type PlanarLayout, tensorLayout } from "../formats/planar.ts";
+import { groupedBytes } from "../formats/row-groups.ts";
 import type { TensorInfo } from "../formats/tensor-types.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
 import type { LinearUse } from "./linear.ts";
+import { ROPE_FACTORS } from "./weights.ts";
 
 /** What a file's tensors ask for, by role. */
 export interface ModelLayouts {
@@ -49,6 +51,20 @@ export function matrixLayout({ tensors }: TensorFile, name: string): PlanarLayou
   const partner = tensors.get(`${layer}${part === "gate" ? "up" : "gate"}.weight`);
   const own = tensorLayout(info);
   return partner === undefined ? own : commonLayout(own, tensorLayout(partner));
+}
+
+/** GPU bytes of a tensor, by its key in `file.tensors`: a matrix in its layout, a vector as f32. */
+export function tensorGpuBytes(file: TensorFile, name: string): number {
+  if (name === ROPE_FACTORS) return 0;
+  const [rows = 0, cols] = (file.tensors.get(name) as TensorInfo).shape;
+  if (cols === undefined) return 4 * rows;
+  const { quantBytes, scaleBytes } = groupedBytes(matrixLayout(file, name), rows, cols);
+  return quantBytes + scaleBytes;
+}
+
+/** GPU bytes of all weights of a file. */
+export function fileWeightBytes(file: TensorFile): number {
+  return [...file.tensors.keys()].reduce((sum, name) => sum + tensorGpuBytes(file, name), 0);
 }
 
 function distinct(layouts: readonly PlanarLayout[]): PlanarLayout[] {

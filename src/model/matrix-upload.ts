@@ -3,10 +3,12 @@ import { type OwnPlanes, sameLayout } from "../formats/common-layout.ts";
 import type { PlanarLayout } from "../formats/planar.ts";
 import { groupedBytes, groupRows, ROW_GROUP } from "../formats/row-groups.ts";
 import type { MatrixChunk } from "../formats/stream.ts";
+import type { TensorFile } from "../formats/tensor-types.ts";
 import type { GpuContext } from "../gpu/device.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import { onDemand } from "../on-demand.ts";
 import type { Matrix, MatrixSlice } from "./linear.ts";
+import { quantizingBytes } from "./quantize-plan.ts";
 import type { Quantizer } from "./quantizer.ts";
 import type { RowRun } from "./row-runs.ts";
 import type { WeightLoadOptions } from "./weights.ts";
@@ -33,6 +35,7 @@ export class MatrixUploader {
   readonly fingerprint: Fingerprint = new Fingerprint();
   readonly #gpu: GpuContext;
   readonly #source: ByteSource;
+  readonly #file: TensorFile;
   readonly #options: WeightLoadOptions;
   #readBytes = 0;
   #inFlight = 0;
@@ -40,9 +43,10 @@ export class MatrixUploader {
   #quantizer: Quantizer | undefined;
   readonly #reports: MatrixReport[] = [];
 
-  constructor(gpu: GpuContext, source: ByteSource, options: WeightLoadOptions) {
+  constructor(gpu: GpuContext, source: ByteSource, file: TensorFile, options: WeightLoadOptions) {
     this.#gpu = gpu;
     this.#source = source;
+    this.#file = file;
     this.#options = options;
   }
 
@@ -98,12 +102,15 @@ export class MatrixUploader {
 
   async #quantize(run: RowRun, slices: readonly MatrixSlice[], base: number): Promise<void> {
     const part = await onDemand("quantising weights", () => import("./quantizer.ts"));
-    this.#quantizer ??= new part.Quantizer(this.#gpu);
+    this.#quantizer ??= new part.Quantizer(this.#gpu, quantizingBytes(this.#file));
     const { signal } = this.#options;
-    const onBytes = (bytes: number): void => this.count(bytes);
+    const onChunk = (chunk: Uint8Array): void => {
+      this.fingerprint.add(chunk);
+      this.count(chunk.length);
+    };
     for (const [index, info] of run.tensors.entries()) {
       const target = { slices, firstRow: base + index, rowStep: run.tensors.length };
-      await this.#quantizer.quantize(this.#source, info, target, { signal, onBytes });
+      await this.#quantizer.quantize(this.#source, info, target, { signal, onChunk });
     }
   }
 

@@ -4,6 +4,15 @@ import type { QuantizedWeights, TensorFile, TensorInfo } from "../formats/tensor
 /** Matrices that lose most: they stay at 8 bits, as llama.cpp's mixed files have them. */
 const EIGHT_BITS: ReadonlySet<string> = new Set(["token_embd.weight", "output.weight"]);
 
+/** Most bytes of the file that are quantised at a time. */
+export const QUANTIZE_CHUNK_BYTES: number = 2 * 1024 * 1024;
+
+/** Bytes on the GPU that quantising a file takes while it lasts. */
+export function quantizingBytes({ tensors }: TensorFile): number {
+  const sizes = [...tensors.values()].map(({ quantize, bytes }) => (quantize ? bytes : 0));
+  return Math.min(Math.max(...sizes), QUANTIZE_CHUNK_BYTES);
+}
+
 const FLOATS: readonly string[] = ["F32", "F16", "BF16"];
 
 /**
@@ -15,6 +24,7 @@ export function quantizeOnLoad(file: TensorFile, weights: QuantizedWeights): Ten
     info !== undefined &&
     FLOATS.includes(info.type) &&
     info.shape.length === 2 &&
+    info.bytes / (info.shape[0] as number) <= QUANTIZE_CHUNK_BYTES &&
     (info.shape[1] as number) % COLUMN_MULTIPLE === 0;
   const partnerOf = (name: string): string =>
     name.includes(".ffn_gate.")

@@ -7,14 +7,12 @@ import type { GpuContext } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { MatrixSlice } from "./linear.ts";
-
-/** Bytes of the file quantised at a time. */
-const CHUNK_BYTES = 2 * 1024 * 1024;
+import { QUANTIZE_CHUNK_BYTES } from "./quantize-plan.ts";
 
 const BLOCK = 32;
 const BLOCKS_PER_WORKGROUP = 64;
 /** Smallest block in a file: 32 halves. */
-const MOST_WORKGROUPS = Math.ceil(CHUNK_BYTES / 2 / BLOCK / BLOCKS_PER_WORKGROUP);
+const MOST_WORKGROUPS = Math.ceil(QUANTIZE_CHUNK_BYTES / 2 / BLOCK / BLOCKS_PER_WORKGROUP);
 const SUM_BYTES = 16;
 
 const SOURCES: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 2 };
@@ -33,7 +31,8 @@ export class Quantizer {
   readonly #chunk: GPUBuffer;
   readonly #sums: GPUBuffer;
 
-  constructor(gpu: GpuContext) {
+  /** `chunkBytes` of the file are quantised at a time: at least a row, at most `QUANTIZE_CHUNK_BYTES`. */
+  constructor(gpu: GpuContext, chunkBytes: number) {
     this.#gpu = gpu;
     this.#recorder = new Recorder(gpu.device, gpu.buffers, 64, "quantising");
     const create = (label: string, bytes: number): GPUBuffer =>
@@ -43,7 +42,7 @@ export class Quantizer {
         bytes,
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
       });
-    this.#chunk = create("rows to quantise", CHUNK_BYTES);
+    this.#chunk = create("rows to quantise", chunkBytes);
     this.#sums = create("errors of quantising", MOST_WORKGROUPS * SUM_BYTES);
   }
 
@@ -58,12 +57,13 @@ export class Quantizer {
     target: QuantizeTarget,
     options: {
       readonly signal?: AbortSignal | undefined;
-      readonly onBytes: (bytes: number) => void;
+      /** Called with each chunk when it is done with. */
+      readonly onChunk: (chunk: Uint8Array) => void;
     },
   ): Promise<void> {
     const [rows, cols] = info.shape as [number, number];
     const rowBytes = tensorBytes(info.type, cols);
-    const chunkRows = Math.floor(CHUNK_BYTES / rowBytes);
+    const chunkRows = Math.floor(this.#chunk.size / rowBytes);
     const { kind } = (target.slices[0] as MatrixSlice).layout;
     const kernel = await this.#gpu.kernels.get({
       name: "quantize_rows",
@@ -78,7 +78,7 @@ export class Quantizer {
       this.#record(kernel, target, start, count, cols);
       // One chunk buffer: the next rows may come when these are done with.
       await this.#gpu.idle();
-      options.onBytes(count * rowBytes);
+      options.onChunk(bytes);
     }
   }
 

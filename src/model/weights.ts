@@ -50,7 +50,7 @@ export async function loadWeights(
   options: WeightLoadOptions = {},
 ): Promise<ModelWeights> {
   const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize } = config;
-  const upload = new MatrixUploader(gpu, source, options);
+  const upload = new MatrixUploader(gpu, source, file, options);
   const find = tensorFinder(file);
   const vector = async (names: readonly string[], sizes: readonly number[]): Promise<GPUBuffer> => {
     const parts = names.map((name, i) => find(name, [sizes[i] as number]));

@@ -1,12 +1,15 @@
 import { describe, expect, test } from "vitest";
+import { diskFolder } from "../../src/cli/file-source.ts";
 import { readGguf } from "../../src/formats/gguf.ts";
 import {
   type Engine,
+  type LoadOptions,
   GpuOutOfMemoryError,
   ShaderError,
   bufferSource,
   loadEngine,
 } from "../../src/index.ts";
+import { goldenPath } from "../golden/format.ts";
 import { type FaultyGpu, faultyGpu } from "./faulty-gpu.ts";
 import { digits, tinyFile } from "./tiny-models.ts";
 
@@ -30,17 +33,56 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 describe("memory runs out", () => {
   const file = tinyFile("tiny-flow");
 
-  test("while a model is loaded: a typed error, and nothing stays", async () => {
-    const whole = (await open()).faulty.liveBytes();
-    for (const share of [0, 0.3, 0.999]) {
+  test("while a model is loaded: what it takes, what there was, and nothing stays", async () => {
+    const { faulty: loaded, engine } = await open();
+    const whole = loaded.liveBytes();
+    await engine.destroy();
+    // The last one is enough for the model, but not for its self-test.
+    for (const limit of [0, Math.floor(0.3 * whole), whole - 1, whole + 10_000]) {
       const faulty = faultyGpu();
-      faulty.limitBytes(Math.floor(whole * share));
+      faulty.limitBytes(limit);
       const error = await failure(loadEngine(bufferSource(file, "tiny.gguf"), { gpu: faulty.gpu }));
       expect(error).toBeInstanceOf(GpuOutOfMemoryError);
-      expect(error).toMatchObject({ label: "weights of tiny.gguf", allocatedBytes: 0 });
-      expect((error as GpuOutOfMemoryError).message).toContain(String(file.length));
+      const { bytes, availableBytes = NaN, message } = error as GpuOutOfMemoryError;
+      expect(error).toMatchObject({ label: "the model tiny.gguf", allocatedBytes: 0 });
+      expect(error).toMatchObject({ smaller: undefined, smallerWeights: undefined });
+      expect(bytes).toBeGreaterThan(whole);
+      expect(availableBytes).toBeLessThanOrEqual(limit);
+      expect(availableBytes).toBeGreaterThan(limit - bytes / 16);
+      expect(message).toContain(`${availableBytes} could be had: use a smaller model`);
       expect(faulty.liveBytes()).toBe(0);
     }
+  });
+
+  test("while floats are loaded: how they would fit if they were quantised", async () => {
+    const folder = diskFolder(goldenPath("hf-llama-f32"));
+    /** Loads with so many bytes on the device: how that failed, if it did. */
+    const load = async (
+      limit: number,
+      options: LoadOptions = {},
+    ): Promise<GpuOutOfMemoryError | undefined> => {
+      const faulty = faultyGpu();
+      faulty.limitBytes(limit);
+      const opening = loadEngine(folder, { gpu: faulty.gpu, ...options });
+      const error = await opening.then(
+        (engine) => engine.destroy(),
+        (thrown: unknown) => thrown,
+      );
+      expect(faulty.liveBytes()).toBe(0);
+      return error as GpuOutOfMemoryError | undefined;
+    };
+    const whole = (await load(0))?.bytes as number;
+    const eight = await load(whole - 1);
+    expect(eight?.smallerWeights).toMatchObject({ weights: "q8" });
+    const { bytes = NaN } = eight?.smallerWeights ?? {};
+    expect(eight?.message).toContain(`with weights: "q8" it would fit (${bytes} bytes)`);
+    expect(bytes).toBeLessThan(0.8 * whole);
+    const limit = Math.ceil(1.05 * bytes) - 1; // a byte less than was tried
+    const four = await load(limit);
+    expect(four?.smallerWeights).toMatchObject({ weights: "q4" });
+    expect(await load(limit, { weights: "q4" })).toBeUndefined();
+    const none = await load(0.9 * bytes, { weights: "q4" });
+    expect(none).toMatchObject({ smallerWeights: undefined, bytes: four?.smallerWeights?.bytes });
   });
 
   /** Lets a call run with ever more memory until it works; each failure must leave the engine as it was. */

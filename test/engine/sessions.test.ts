@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
+  bufferSource,
   type CacheOptions,
   type ChatMessage,
   createSession,
@@ -10,9 +11,12 @@ import {
   type GenerateResult,
   InvalidOptionError,
   loadEngine,
+  type ModelFolder,
+  type QuantizedWeights,
   restoreSession,
   SessionFormatError,
 } from "../../src/index.ts";
+import { hfFiles } from "../golden/hf-models.ts";
 import { gpu } from "../gpu.ts";
 import { ChannelWorker } from "../unit/channel-worker.ts";
 import { story } from "./chat.ts";
@@ -242,4 +246,44 @@ describe("a file is refused,", () => {
       await expect(engine.restore(saved)).rejects.toThrow(/cache\.(policy|budget)/);
     }
   });
+
+  test("of the same files whose floats were quantised otherwise, or of other floats", async () => {
+    const files = hfFiles("hf-llama-f32");
+    const open = async (weights?: QuantizedWeights): Promise<Engine> => {
+      const folder: ModelFolder = {
+        name: "a folder",
+        async open(name) {
+          const bytes = files.get(name);
+          return bytes && bufferSource(bytes, name);
+        },
+      };
+      return loadEngine(folder, { gpu, ...(weights && { weights }) });
+    };
+    const first = await open("q4");
+    await first.read([1, 2, 3]);
+    const saved = await first.save();
+    await first.destroy();
+    const refuses = async (engine: Engine): Promise<void> => {
+      await expect(engine.restore(saved)).rejects.toThrow(/model\.weights/);
+      await engine.destroy();
+    };
+    await refuses(await open("q8"));
+    await refuses(await open());
+    negate(files.get("model.safetensors")!, "model.layers.1.mlp.down_proj.weight");
+    await refuses(await open("q4"));
+  });
 });
+
+/** Turns the sign of a tensor of F32 in a safetensors file. */
+function negate(file: Uint8Array<ArrayBuffer>, name: string): void {
+  const view = new DataView(file.buffer);
+  const start = 8 + Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, start))) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  const [from, to] = header[name]!.data_offsets;
+  for (let at = start + from; at < start + to; at += 4) {
+    view.setFloat32(at, -view.getFloat32(at, true), true);
+  }
+}

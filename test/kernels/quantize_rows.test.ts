@@ -4,6 +4,7 @@ import { tensorLayout } from "../../src/formats/planar.ts";
 import { groupedBytes, groupRows, ROW_GROUP } from "../../src/formats/row-groups.ts";
 import { type TensorInfo, type TensorType } from "../../src/formats/tensor-types.ts";
 import { bufferSource } from "../../src/index.ts";
+import { QUANTIZE_CHUNK_BYTES } from "../../src/model/quantize-plan.ts";
 import { Quantizer } from "../../src/model/quantizer.ts";
 import { openTestDevice, seededRandom } from "../gpu.ts";
 import { dequantise } from "../reference/planar.ts";
@@ -60,9 +61,9 @@ describe.each(["q4", "q8"] as const)("quantize_rows, %s", (quantize) => {
         );
         return { layout, rowStart, rows: count, quants, scales };
       });
-    const quantizer = new Quantizer(gpu);
+    const quantizer = new Quantizer(gpu, QUANTIZE_CHUNK_BYTES);
     const target = { slices, firstRow: 1, rowStep };
-    await quantizer.quantize(bufferSource(bytes, "w"), info, target, { onBytes() {} });
+    await quantizer.quantize(bufferSource(bytes, "w"), info, target, { onChunk() {} });
     const measured = await quantizer.takeError("w", "w");
     expect(await quantizer.takeError("w", "w")).toBe(0);
     quantizer.destroy();
@@ -115,9 +116,9 @@ describe.each(["q4", "q8"] as const)("quantize_rows, %s", (quantize) => {
         storageBuffer(gpu, new Uint32Array(n / 4)),
       );
       const slices = [{ layout, rowStart: 0, rows: 2, quants, scales }];
-      const quantizer = new Quantizer(gpu);
+      const quantizer = new Quantizer(gpu, QUANTIZE_CHUNK_BYTES);
       const target = { slices, firstRow: 0, rowStep: 1 };
-      await quantizer.quantize(bufferSource(bytes, "w"), info, target, { onBytes() {} });
+      await quantizer.quantize(bufferSource(bytes, "w"), info, target, { onChunk() {} });
       await expect(quantizer.takeError("w", "w")).rejects.toThrow("within the range of f16");
       quantizer.destroy();
     }

@@ -7,7 +7,10 @@ const travel = (thrown: unknown): unknown => unpackError(structuredClone(packErr
 const OWN = [
   new errors.WebGpuUnavailableError("no-adapter", "WebGPU found no usable GPU"),
   new errors.UnsupportedDeviceError("maxBufferSize", 2, 1),
-  new errors.GpuOutOfMemoryError("weights", 100, 50),
+  new errors.GpuOutOfMemoryError("weights", 100, 50, {
+    availableBytes: 70,
+    smallerWeights: { weights: "q4", bytes: 60 },
+  }),
   new errors.DeviceLostError("unknown", "driver reset"),
   new errors.ShaderError("rope", ["3:4 wrong", "4:4 wrong"]),
   new errors.ModelFormatError("a.gguf", "magic", "GGUF", "PK"),
