@@ -2,6 +2,7 @@ import { DeviceLostError, type Engine, type Prompt } from "../src/index.ts";
 import { finalFigures, startAnswerClock } from "./answer-figures.ts";
 import { toMessages, type Turn } from "./conversation.ts";
 import { describeAnswerProblem, endsEngine } from "./problem.ts";
+import type { Reopening } from "./reopening.ts";
 import { type Settings, toCacheOptions, toSampling } from "./settings.ts";
 
 /** What an answer needs beside the engine and the conversation. */
@@ -12,6 +13,8 @@ export interface AnswerOptions {
   readonly maxTokens: number | undefined;
   /** Write on where the answer ended, instead of making it anew. */
   readonly goOn: boolean;
+  /** What became of the saved cache that the answer was to go on from. */
+  readonly reopening: Reopening | undefined;
   /** Called whenever the turn has changed. */
   readonly onChange: () => void;
 }
@@ -23,7 +26,7 @@ export interface AnswerOptions {
 export async function answerLastTurn(
   engine: Engine,
   turns: readonly Turn[],
-  { settings, signal, maxTokens, goOn, onChange }: AnswerOptions,
+  { settings, signal, maxTokens, goOn, reopening, onChange }: AnswerOptions,
 ): Promise<void> {
   const turn = turns.at(-1);
   if (turn === undefined) return;
@@ -62,7 +65,10 @@ export async function answerLastTurn(
     turn.figures = finalFigures(result);
     turn.cutAtLimit = result.finishReason === "length";
     const { memory, cache, usage } = result;
-    turn.cache = { report: cache, kv: memory.kv, cachedTokens: usage.cachedTokens };
+    turn.cache = {
+      ...{ report: cache, kv: memory.kv, cachedTokens: usage.cachedTokens },
+      ...(reopening === undefined ? {} : { reopening }),
+    };
     turn.state = "done";
   } catch (error) {
     if (signal.aborted) {

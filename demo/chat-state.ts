@@ -4,6 +4,7 @@ import type { Comparison } from "./comparison.ts";
 import { isAnswering, type Turn } from "./conversation.ts";
 import type { DeviceCheck } from "./device-check.ts";
 import type { Problem } from "./problem.ts";
+import type { Reopening } from "./reopening.ts";
 import type { Settings } from "./settings.ts";
 
 /** A model that can be loaded: an address, a repository of a hub, a file or several of the user's. */
@@ -63,6 +64,12 @@ export interface PutAside {
   readonly turns: Turn[];
 }
 
+/** A turn whose prompt and answer are in the cache. */
+export interface Held {
+  readonly conversationId: number;
+  readonly turnId: number;
+}
+
 /** Everything that the views show; turns change in place, the rest is replaced. */
 export interface ChatState {
   /** Undefined until the device has been looked at. */
@@ -72,8 +79,10 @@ export interface ChatState {
   /** Another number for another conversation. */
   conversationId: number;
   turns: Turn[];
-  /** The turn that the cache holds, prompt and answer; undefined where it holds none of these. */
-  heldTurnId: number | undefined;
+  /** What the cache holds, unless it is empty; undefined where that is nothing of this page's. */
+  held: Held | undefined;
+  /** What became of the saved cache of the conversation that is shown, until its next answer. */
+  reopening: Reopening | undefined;
   /** The conversation before "New conversation", to bring back. */
   putAside: PutAside;
   /** What the last change took away, to undo it. */
@@ -83,6 +92,24 @@ export interface ChatState {
   settings: Settings;
   /** Why the engine refused the cache that was asked for. */
   settingsProblem: string | undefined;
+}
+
+/** An empty conversation, and a device that nobody has looked at. */
+export function createChatState(offered: ModelChoice, settings: Settings): ChatState {
+  return {
+    device: undefined,
+    offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined },
+    model: { step: "none" },
+    conversationId: 1,
+    turns: [],
+    held: undefined,
+    reopening: undefined,
+    putAside: { conversationId: 0, turns: [] },
+    undo: undefined,
+    comparison: undefined,
+    settings,
+    settingsProblem: undefined,
+  };
 }
 
 /** The turn that is being answered or waits for the model, if any: always the last. */

@@ -1,15 +1,19 @@
-import { openUrlSource } from "../src/index.ts";
-import { answerLastTurn } from "./answering.ts";
-import { type ChatState, isBusy, type ModelChoice, openTurn } from "./chat-state.ts";
-import { compareAnswers, createComparison } from "./comparison.ts";
+import type { Engine } from "../src/index.ts";
+import { createAnswerer } from "./answerer.ts";
+import {
+  type ChatState,
+  createChatState,
+  isBusy,
+  type ModelChoice,
+  openTurn,
+} from "./chat-state.ts";
 import type { Question, Turn } from "./conversation.ts";
 import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
 import { foretellQuestion } from "./forecast.ts";
 import type { StoredTurn } from "./history/stored-conversation.ts";
-import { dropKept, findKept } from "./kept-models.ts";
+import { createModelOffer } from "./model-offer.ts";
 import { createModelSlot } from "./model-slot.ts";
-import { describeLoadProblem } from "./problem.ts";
 import { previewTurn, type ReadingCost } from "./reading-cost.ts";
 import { halveBudget, type Settings } from "./settings.ts";
 import { createTurnList } from "./turn-list.ts";
@@ -19,6 +23,8 @@ export interface Chat {
   readonly state: ChatState;
   /** Most tokens of an answer; undefined leaves it to the engine. */
   maxTokens: number | undefined;
+  /** Done before each answer: brings the cache to where the conversation is. */
+  beforeAnswer: (engine: Engine) => Promise<void>;
   /** Look at the device, and ask the server about the model on offer. */
   start(): Promise<void>;
   /** Load a model in place of the one that is there. */
@@ -29,6 +35,8 @@ export interface Chat {
   loadWithLess(): Promise<void>;
   /** Delete the copy of the model on offer that is kept on this device. */
   dropKept(): Promise<void>;
+  /** Do something with the engine when what runs has ended; nothing where there is none then. */
+  useEngine(job: (engine: Engine) => Promise<void>): void;
   /** Give up loading. */
   cancelLoad(): void;
   /** Put the model away and offer the choice again. */
@@ -72,21 +80,7 @@ export interface Chat {
 
 /** The page's logic, without a view. */
 export function createChat(offered: ModelChoice, settings: Settings, onChange: () => void): Chat {
-  const state: ChatState = {
-    device: undefined,
-    offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined },
-    model: { step: "none" },
-    conversationId: 1,
-    turns: [],
-    heldTurnId: undefined,
-    putAside: { conversationId: 0, turns: [] },
-    undo: undefined,
-    comparison: undefined,
-    settings,
-    settingsProblem: undefined,
-  };
-  let answering: AbortController | undefined;
-
+  const state = createChatState(offered, settings);
   const update = (patch: Partial<ChatState>): void => {
     Object.assign(state, patch);
     onChange();
@@ -96,26 +90,21 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     state,
     update,
     onReady() {
-      if (openTurn(state)?.state === "waiting") answerNow(false);
+      if (openTurn(state)?.state === "waiting") answerer.answer(false);
     },
-    onEnded: () => void lookForKept(),
+    onEnded: () => void offer.lookForKept(),
   });
+  const offer = createModelOffer(state, update);
   const isOpen = (): boolean => isBusy(state);
 
   const chat: Chat = {
     state,
     maxTokens: undefined,
+    beforeAnswer: async () => {},
 
     async start() {
       update({ device: await checkDevice() });
-      if (state.device?.problem !== undefined || !(offered.source instanceof URL)) return;
-      await lookForKept();
-      try {
-        const { size } = await openUrlSource(offered.source);
-        update({ offer: { ...state.offer, bytes: size } });
-      } catch (error) {
-        update({ offer: { ...state.offer, missing: describeLoadProblem(error).happened } });
-      }
+      if (state.device?.problem === undefined) await offer.look();
     },
 
     load(choice) {
@@ -138,10 +127,8 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       return chat.loadAgain();
     },
 
-    async dropKept() {
-      if (offered.source instanceof URL) await dropKept(offered.source);
-      await lookForKept();
-    },
+    dropKept: () => offer.dropKept(),
+    useEngine: (job) => slot.use(job),
 
     cancelLoad() {
       if (slot.cancel() && openTurn(state)?.state === "waiting") chat.stop();
@@ -164,56 +151,32 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     ask(question) {
       if (isOpen() || state.device === undefined) return false;
       list.add(question);
-      answerOrLoad(false);
+      answerOrLoad();
       return true;
     },
 
-    stop() {
-      answering?.abort();
-      // One that hasn't begun yet has nothing to abort.
-      if (state.comparison?.state === "running") state.comparison.state = "stopped";
-      const turn = openTurn(state);
-      if (turn?.state === "waiting") turn.state = "stopped";
-      onChange();
-    },
+    stop: () => answerer.stop(),
 
     answerAgain() {
       if (state.turns.length === 0 || isOpen()) return;
       list.again();
-      answerOrLoad(false);
+      answerOrLoad();
     },
 
-    compare() {
-      const { turns, settings: now, model } = state;
-      const turn = turns.at(-1);
-      if (turn === undefined || isOpen() || model.step !== "ready") return;
-      const comparison = createComparison(turn, now, model.engine.config.numLayers);
-      const own = new AbortController();
-      answering = own;
-      update({ comparison, undo: undefined });
-      slot.use((engine) =>
-        compareAnswers(engine, comparison, {
-          turns,
-          settings: now,
-          signal: own.signal,
-          maxTokens: chat.maxTokens,
-          onChange,
-        }),
-      );
-    },
+    compare: () => answerer.compare(),
 
     goOn() {
       const turn = state.turns.at(-1);
       if (turn === undefined || isOpen() || state.model.step !== "ready") return;
       turn.state = "waiting";
       onChange();
-      answerNow(true);
+      answerer.answer(true);
     },
 
     edit(turn, text) {
       if (!state.turns.includes(turn) || isOpen()) return;
       list.edit(turn, text);
-      answerOrLoad(false);
+      answerOrLoad();
     },
 
     remove(turn) {
@@ -247,7 +210,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       const documents = await fitDocument(engine, state, chat.maxTokens);
       if (state.turns.at(-1) !== turn || isOpen()) return;
       list.cut(documents);
-      answerOrLoad(false);
+      answerOrLoad();
     },
 
     takeBackQuestion() {
@@ -269,37 +232,14 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       list.open(turns);
     },
   };
+  const answerer = createAnswerer({
+    ...{ state, slot, update, limits: chat },
+    beforeAnswer: (engine) => chat.beforeAnswer(engine),
+  });
   return chat;
 
-  /** Without storage there is nothing to find, and nothing to say. */
-  async function lookForKept(): Promise<void> {
-    if (!(offered.source instanceof URL)) return;
-    const kept = await findKept(offered.source).catch(() => undefined);
-    update({ offer: { ...state.offer, kept } });
-  }
-
-  function answerOrLoad(goOn: boolean): void {
-    if (state.model.step === "ready") answerNow(goOn);
+  function answerOrLoad(): void {
+    if (state.model.step === "ready") answerer.answer(false);
     else if (state.model.step !== "loading") void chat.loadAgain();
-  }
-
-  function answerNow(goOn: boolean): void {
-    const { turns } = state;
-    const own = new AbortController();
-    answering = own;
-    const turn = turns.at(-1);
-    if (turn !== undefined && state.model.step === "ready") {
-      turn.answeredBy = state.model.choice.name;
-      state.heldTurnId = turn.id;
-    }
-    slot.use((engine) =>
-      answerLastTurn(engine, turns, {
-        settings: state.settings,
-        signal: own.signal,
-        maxTokens: chat.maxTokens,
-        goOn,
-        onChange,
-      }),
-    );
   }
 }

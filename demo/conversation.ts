@@ -1,6 +1,7 @@
 import type { CacheReport, ChatMessage, MemoryReport } from "../src/index.ts";
 import type { AnswerFigures } from "./answer-figures.ts";
 import type { Problem } from "./problem.ts";
+import type { Reopening } from "./reopening.ts";
 import { NO_OTHERS, type OtherVersions } from "./versions.ts";
 
 /**
@@ -34,6 +35,8 @@ export interface CacheAtEnd {
   readonly kv: Pick<MemoryReport["kv"], "allocated" | "full" | "peak">;
   /** Tokens of the prompt that were in the cache from the turns before. */
   readonly cachedTokens: number;
+  /** Where a saved cache was to be opened first: what became of it. */
+  readonly reopening?: Reopening;
 }
 
 /** A question and its answer. */

@@ -5,6 +5,7 @@ import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
 import { createHistory } from "./history/history.ts";
+import { createSessionKeeper } from "./history/session-keeper.ts";
 import { givenTurn } from "./history/stored-conversation.ts";
 import { startCodeWorker } from "./markdown/code-tokens.ts";
 import type { Remedy } from "./problem.ts";
@@ -27,8 +28,13 @@ const chat = createChat(offered, address.settings, () => {
   scheduleRender();
   // Not with the drawing: nothing is drawn in a tab that isn't seen.
   history.noteChange();
+  sessions.noteChange();
 });
-const history = createHistory(chat, scheduleRender);
+const history = createHistory(chat, () => {
+  scheduleRender();
+  sessions.noteChange();
+});
+const sessions = createSessionKeeper(chat, history, scheduleRender);
 const composer = connectComposer(chat, () => thread.editLast());
 const files = connectFileInput(
   (choice) => void chat.load(choice),
@@ -80,7 +86,9 @@ addEventListener("keydown", (event) => {
   else chat.cancelLoad();
 });
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) void history.save();
+  if (!document.hidden) return;
+  void history.save();
+  sessions.saveNow();
 });
 void history.start();
 void chat.start();

@@ -124,7 +124,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
     if (state.model.step !== "ready") return undefined;
     const { engine } = state.model;
     state.model = { step: "none" };
-    state.heldTurnId = undefined;
+    Object.assign(state, { held: undefined, reopening: undefined });
     applied = "";
     return engine;
   }

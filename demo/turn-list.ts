@@ -37,7 +37,8 @@ export function createTurnList(
 
   const show = (conversationId: number, turns: Turn[]): void => {
     const putAside = { conversationId: state.conversationId, turns: state.turns };
-    update({ conversationId, turns, putAside, undo: undefined, comparison: undefined });
+    const gone = { undo: undefined, comparison: undefined, reopening: undefined };
+    update({ conversationId, turns, putAside, ...gone });
   };
 
   return {

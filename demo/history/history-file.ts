@@ -2,6 +2,7 @@ import type { KvDtype } from "../../src/index.ts";
 import type { AnswerFigures } from "../answer-figures.ts";
 import type { CacheAtEnd, Needle } from "../conversation.ts";
 import { formatMiB } from "../format.ts";
+import type { Reopening } from "../reopening.ts";
 import { HistoryFileError } from "./history-file-error.ts";
 import {
   part,
@@ -144,6 +145,7 @@ function readFigures(of: Placed): AnswerFigures {
 function readCache(of: Placed): CacheAtEnd {
   const report = part(of, "report");
   const kv = part(of, "kv");
+  const reopening = readOptional(part(of, "reopening"), readReopening);
   return {
     report: {
       policy: readText(part(report, "policy")),
@@ -157,5 +159,16 @@ function readCache(of: Placed): CacheAtEnd {
       peak: readNumber(part(kv, "peak")),
     },
     cachedTokens: readNumber(part(of, "cachedTokens")),
+    ...(reopening === undefined ? {} : { reopening }),
+  };
+}
+
+function readReopening(of: Placed): Reopening {
+  const why = readOptional(part(of, "why"), readText);
+  if (why !== undefined) return { why };
+  return {
+    tokens: readNumber(part(of, "tokens")),
+    bytes: readNumber(part(of, "bytes")),
+    ms: readNumber(part(of, "ms")),
   };
 }

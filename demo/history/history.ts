@@ -1,6 +1,8 @@
 import type { Chat } from "../chat.ts";
 import type { Turn } from "../conversation.ts";
-import { readHistoryFile, writeHistoryFile } from "./history-file.ts";
+import { readHistoryFile } from "./history-file.ts";
+import { exportFrom, type ImportCount, importInto } from "./history-transfer.ts";
+import type { SessionShelf } from "./session-shelf.ts";
 import { createShelf } from "./shelf.ts";
 import {
   type ConversationHead,
@@ -20,13 +22,6 @@ const DELETED =
   "This conversation was deleted in another tab. If it goes on here, it is kept anew.";
 const COPIED = "This conversation was changed in another tab; what is here is kept as a copy.";
 
-/** What became of an import. */
-export interface ImportCount {
-  readonly added: number;
-  /** Those that were here already, unchanged. */
-  readonly known: number;
-}
-
 /** What another tab did to the open conversation. */
 export interface Elsewhere {
   readonly said: string;
@@ -43,6 +38,10 @@ export interface History {
   /** Why conversations last only as long as the page; undefined while they are kept. */
   readonly problem: string | undefined;
   readonly elsewhere: Elsewhere | undefined;
+  /** What the engine had in its cache of conversations that are kept. */
+  readonly sessions: SessionShelf;
+  /** Under which id the chat's conversation of this number is kept; undefined where it isn't. */
+  idOf(conversationId: number): string | undefined;
   /** Open the storage, and the conversation that this tab had before a reload. */
   start(): Promise<void>;
   /** The chat has changed: what is new will be saved. */
@@ -181,6 +180,12 @@ export function createHistory(chat: Chat, onChange: () => void): History {
     get elsewhere() {
       return elsewhere;
     },
+    sessions: shelf.sessions,
+
+    idOf(conversationId) {
+      const found = tracked.chatId === conversationId ? tracked : known.get(conversationId);
+      return found?.isDeleted === true ? undefined : found?.head?.id;
+    },
 
     start: () =>
       enqueue(async () => {
@@ -242,32 +247,18 @@ export function createHistory(chat: Chat, onChange: () => void): History {
 
     async exportAll() {
       await history.save();
-      return enqueue(async () => {
-        const all = await Promise.all(history.heads.map(({ id }) => shelf.read(id)));
-        return writeHistoryFile(all.filter((found) => found !== undefined));
-      });
+      return enqueue(() => exportFrom(shelf));
     },
 
     async importFile(file) {
       const conversations = await readHistoryFile(file);
       await history.save();
       return enqueue(async () => {
-        let added = 0;
-        for (const conversation of conversations) {
-          const there = await shelf.read(conversation.id);
-          if (there !== undefined && isSame(there, conversation)) continue;
-          const id = there === undefined ? conversation.id : newConversationId();
-          await shelf.put({ ...conversation, id, revision: 0 });
-          added += 1;
-        }
+        const count = await importInto(shelf, conversations);
         onChange();
-        return { added, known: conversations.length - added };
+        return count;
       });
     },
   };
   return history;
-}
-
-function isSame(a: StoredConversation, b: StoredConversation): boolean {
-  return JSON.stringify([a.title, a.turns]) === JSON.stringify([b.title, b.turns]);
 }

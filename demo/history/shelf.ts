@@ -1,4 +1,7 @@
-import { type HistoryStore, openHistoryStore } from "./history-store.ts";
+import { isFull, openHistoryDatabase } from "./history-database.ts";
+import { createHistoryStore, type HistoryStore } from "./history-store.ts";
+import { createSessionShelf, type SessionShelf } from "./session-shelf.ts";
+import { createSessionStore, type SessionStore } from "./session-store.ts";
 import type { ConversationHead, StoredConversation } from "./stored-conversation.ts";
 
 /** Conversations in the storage and, where that takes nothing, in memory. */
@@ -6,6 +9,8 @@ export interface Shelf {
   readonly heads: ReadonlyMap<string, ConversationHead>;
   /** Why some last only as long as the page; undefined while all are kept. */
   readonly problem: string | undefined;
+  /** What the engine had in its cache; these go first when the storage is full. */
+  readonly sessions: SessionShelf;
   /** Open the storage; where it is refused, that is the problem. */
   open(onForeignChange: () => void): Promise<void>;
   /** Look at what other tabs have written. */
@@ -29,6 +34,8 @@ export function createShelf(): Shelf {
   /** What the storage didn't take: all, where it is refused. */
   const unsaved = new Map<string, StoredConversation>();
   let store: HistoryStore | undefined;
+  let sessionStore: SessionStore | undefined;
+  const sessions = createSessionShelf(() => sessionStore);
   let problem: string | undefined;
 
   /** What the storage says; `otherwise`, and a problem, where it fails. */
@@ -47,6 +54,7 @@ export function createShelf(): Shelf {
 
   const shelf: Shelf = {
     heads,
+    sessions,
     get problem() {
       return problem;
     },
@@ -54,7 +62,9 @@ export function createShelf(): Shelf {
 
     async open(onForeignChange) {
       try {
-        store = await openHistoryStore(onForeignChange);
+        const database = await openHistoryDatabase(onForeignChange);
+        store = createHistoryStore(database);
+        sessionStore = createSessionStore(database);
       } catch (error) {
         problem = describeStorageProblem(error);
       }
@@ -67,6 +77,7 @@ export function createShelf(): Shelf {
       heads.clear();
       for (const head of listed) heads.set(head.id, head);
       for (const { turns: _, ...head } of unsaved.values()) heads.set(head.id, head);
+      await sessions.refresh();
     },
 
     async read(id) {
@@ -75,7 +86,10 @@ export function createShelf(): Shelf {
 
     async put(conversation) {
       const { turns: _, ...head } = conversation;
-      const revision = await attempt((from) => from.write(conversation), "failed" as const);
+      const revision = await attempt(
+        (to) => sessions.giveWayTo(() => to.write(conversation)),
+        "failed" as const,
+      );
       if (revision === undefined) return undefined;
       if (revision === "failed") {
         unsaved.set(head.id, conversation);
@@ -97,6 +111,7 @@ export function createShelf(): Shelf {
 
     async remove(id) {
       await attempt((from) => from.remove(id), undefined);
+      await sessions.refresh();
       unsaved.delete(id);
       heads.delete(id);
     },
@@ -105,7 +120,12 @@ export function createShelf(): Shelf {
 }
 
 function describeStorageProblem(error: unknown): string {
-  const isFull = error instanceof DOMException && error.name === "QuotaExceededError";
-  const why = isFull ? "the browser’s storage is full" : "the browser refuses storage";
-  return `Conversations can’t be kept: ${why}. They last until this page is closed; export them to keep them.`;
+  return `Conversations can’t be kept: ${whyNotKept(error)}. They last until this page is closed; export them to keep them.`;
+}
+
+function whyNotKept(error: unknown): string {
+  if (isFull(error)) return "the browser’s storage is full";
+  const isOtherVersion = error instanceof DOMException && error.name === "VersionError";
+  if (isOtherVersion) return "another version of this page is open in another tab, close that one";
+  return "the browser refuses storage";
 }

@@ -96,13 +96,14 @@ function othersToKeep({ earlier, later }: OtherVersions): StoredVersions {
 }
 
 /** Its figures, without those of each layer. */
-function cacheToKeep({ report, kv, cachedTokens }: CacheAtEnd): CacheAtEnd {
+function cacheToKeep({ report, kv, cachedTokens, reopening }: CacheAtEnd): CacheAtEnd {
   const { policy, kvDtype, tokens, evicted } = report;
   const { allocated, full, peak } = kv;
   return {
     report: { policy, kvDtype, tokens, evicted },
     kv: { allocated, full, peak },
     cachedTokens,
+    ...(reopening === undefined ? {} : { reopening }),
   };
 }
 

@@ -1,15 +1,19 @@
 import { button, el } from "../dom.ts";
+import { formatMiB } from "../format.ts";
+import type { SessionInfo } from "../history/session-store.ts";
 import type { ConversationHead } from "../history/stored-conversation.ts";
 
 const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-/** A conversation in the list: its title opens it. */
+/** A conversation in the list: its title opens it. `session`: its saved cache, where there is one. */
 export function conversationLine(
   { id, title, questions, changedAt }: ConversationHead,
+  session: SessionInfo | undefined,
   isOpen: boolean,
   actions: { open(): void; rename(): void; remove(): void },
 ): HTMLElement {
   const count = `${questions} ${questions === 1 ? "question" : "questions"}`;
+  const saved = session === undefined ? "" : ` · cache saved, ${formatMiB(session.bytes)}`;
   const keyed = (name: string): Record<string, string> => ({
     "data-key": `${name.toLowerCase()} ${id}`,
     "aria-label": `${name} ${title}`,
@@ -22,7 +26,7 @@ export function conversationLine(
     el(
       "p",
       { class: "history-row" },
-      el("span", { class: "caption" }, `${count}, ${DAY_AND_TIME.format(changedAt)}`),
+      el("span", { class: "caption" }, `${count}, ${DAY_AND_TIME.format(changedAt)}${saved}`),
       button("Rename", actions.rename, keyed("Rename")),
       button("Delete", actions.remove, keyed("Delete")),
     ),

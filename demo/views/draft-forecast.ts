@@ -20,8 +20,9 @@ export function connectDraftForecast(chat: Chat, draft: () => Question): DraftFo
   return {
     update() {
       const question = draft();
-      const { model, settings, turns } = chat.state;
-      const dependsOn = [question.text, question.documents, model.step, settings, turns.length];
+      const { model, settings, turns, held } = chat.state;
+      const asked = [question.text, question.documents];
+      const dependsOn = [...asked, model.step, settings, turns.length, held];
       if (dependsOn.every((value, index) => value === shownFor[index])) return;
       shownFor = dependsOn;
       clearTimeout(timer);

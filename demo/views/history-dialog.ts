@@ -3,6 +3,7 @@ import { HistoryFileError } from "../history/history-file-error.ts";
 import type { History } from "../history/history.ts";
 import type { ConversationHead } from "../history/stored-conversation.ts";
 import { conversationLine, renameLine } from "./conversation-line.ts";
+import { createSavedCaches } from "./saved-caches.ts";
 
 /** The dialog that lists the conversations. */
 export interface HistoryDialog {
@@ -19,6 +20,7 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
   const problem = el("p", { class: "history-problem", role: "alert" });
   const file = el("input", { type: "file", id: "history-file", accept: ".json", hidden: true });
   const exportButton = button("Export all", () => void exportAll());
+  const saved = createSavedCaches(history.sessions);
   const removeAll = button("Delete all", () => void remove(history.heads));
   /** The conversation whose title is being changed. */
   let renaming: string | undefined;
@@ -76,6 +78,7 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
       heads.length === 0 ? "None yet: ask a question, and it is kept here." : "None found.",
     );
     setHidden(empty, found.length > 0);
+    saved.render();
     exportButton.disabled = heads.length === 0;
     removeAll.disabled = heads.length === 0;
     // The list is made anew: whoever uses the keyboard stays where they were.
@@ -89,7 +92,8 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
   function line(head: ConversationHead): HTMLElement {
     const { id, title } = head;
     if (id !== renaming) {
-      return conversationLine(head, id === history.openId, {
+      const session = history.sessions.infos.get(id);
+      return conversationLine(head, session, id === history.openId, {
         open() {
           dialog.close();
           void history.open(id).then(onOpened);
@@ -130,6 +134,7 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
     el("div", { class: "field" }, el("label", { for: "history-find" }, "Find"), find),
     list,
     empty,
+    saved.element,
     said,
     problem,
     el(

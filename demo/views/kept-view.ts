@@ -27,7 +27,11 @@ export function createKeptView(turn: Turn): KeptView {
   const verdict = el("p", { class: "needle-verdict", role: "status" });
   const layerPlace = el("div", {});
   const headPlace = el("div", {});
-  const show = button("Show what the cache kept", () => void read());
+  let isWanted = turn.needle !== undefined;
+  const show = button("Show what the cache kept", () => {
+    isWanted = true;
+    void read();
+  });
   const body = el(
     "div",
     { class: "kept-body" },
@@ -89,7 +93,7 @@ export function createKeptView(turn: Turn): KeptView {
       setHidden(body, false);
       setHidden(show, true);
     } catch {
-      // The engine answers again already: what it keeps is read when that is over.
+      // The engine answers again already, or is being saved: what it keeps is read when that is over.
       shownFor = "";
     }
   }
@@ -99,13 +103,12 @@ export function createKeptView(turn: Turn): KeptView {
     element,
     render(now, isCurrent) {
       state = now;
-      const isHeld = now.heldTurnId === turn.id && now.model.step === "ready";
+      const isHeld = now.held?.turnId === turn.id && now.model.step === "ready";
       const isThere = isCurrent && isHeld && turn.state === "done";
       setHidden(element, !isThere);
       if (!isThere) return;
-      const isShown = !body.hidden || turn.needle !== undefined;
       const holds = now.model.step === "ready" && now.model.engine.memory().kv.tokens > 0;
-      if (isShown && holds && shownFor !== keyOf(turn, now)) void read();
+      if (isWanted && holds && shownFor !== keyOf(turn, now)) void read();
       setHidden(show, !body.hidden);
     },
   };

@@ -2,6 +2,7 @@ import type { Chat } from "../chat.ts";
 import { el } from "../dom.ts";
 import { parseModelAddress } from "../model-address.ts";
 import type { Remedy } from "../problem.ts";
+import { type Reopening, reopeningText } from "../reopening.ts";
 import { deviceNotice, softwareNotice } from "./device-notice.ts";
 import { createLoadCard } from "./load-card.ts";
 import { createLoadSteps } from "./load-steps.ts";
@@ -46,7 +47,7 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
 
   return {
     render() {
-      const { device, model, turns, offer } = state;
+      const { device, model, turns, offer, reopening } = state;
       if (device === undefined) return show("checking", () => [checking]);
       const { problem } = device;
       if (problem !== undefined) return show(problem, () => [deviceNotice(problem, device)]);
@@ -63,10 +64,22 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
           return show(model.problem, () => [problemNotice(model.problem, actions.remedy)]);
         case "ready":
           welcome.render(state);
-          return turns.length > 0 ? show("", () => []) : show("ready", () => [welcome.element]);
+          if (turns.length === 0) return show("ready", () => [welcome.element]);
+          return show(reopening ?? "", () =>
+            reopening === undefined ? [] : [reopened(reopening)],
+          );
         default:
           return model satisfies never;
       }
     },
   };
+}
+
+/** What the next answer will go on from. */
+function reopened(reopening: Reopening): HTMLElement {
+  const text =
+    "why" in reopening
+      ? `The next question reads this conversation again: ${reopening.why}.`
+      : `This conversation was ${reopeningText(reopening)}. The next question goes on from there.`;
+  return el("p", { class: "caption figure", role: "status" }, text);
 }

@@ -10,6 +10,7 @@ import {
   formatTokens,
   UNKNOWN,
 } from "../format.ts";
+import { reopeningText } from "../reopening.ts";
 
 /** The groups of figures of an answer, each with its place from the start. */
 export function createTurnFigures(): { readonly element: HTMLElement; render(turn: Turn): void } {
@@ -37,11 +38,12 @@ export function createTurnFigures(): { readonly element: HTMLElement; render(tur
 /** What the cache was like at the end: its size, and what the follow-up policy came to. */
 function cacheText({ cache }: Turn): string {
   if (cache === undefined) return "";
-  const { kv, report, cachedTokens } = cache;
+  const { kv, report, cachedTokens, reopening } = cache;
   const size = `KV cache ${formatMiB(kv.allocated)} of ${formatMiB(kv.full)}`;
   const kept = cachedTokens > 0 ? `went on from ${formatTokens(cachedTokens)} in the cache` : "";
   const all = report.evicted ? "" : "nothing evicted";
-  return [`${size} (${report.policy})`, all, kept].filter(Boolean).join(" · ");
+  const how = reopening === undefined ? "" : reopeningText(reopening);
+  return [`${size} (${report.policy})`, all, how, kept].filter(Boolean).join(" · ");
 }
 
 function readText(figures: AnswerFigures, reading: boolean): string {

@@ -198,3 +198,18 @@ test("full storage: what has no room waits in memory, and is kept when there is"
   await later.history.open(idOf(later, "one"));
   expect(questions(later)).toEqual(["one", "two"]);
 });
+
+test("storage of an earlier version keeps what is in it; while its page is open, that is said", async () => {
+  const opening = indexedDB.open("ziggurat-history", 1);
+  opening.addEventListener("upgradeneeded", () => {
+    for (const name of ["heads", "bodies"]) {
+      opening.result.createObjectStore(name, { keyPath: "id" }).put({ id: "a", title: "old" });
+    }
+  });
+  await new Promise((resolve) => opening.addEventListener("success", resolve));
+  expect((await openTab()).history.problem).toContain("another version of this page");
+  opening.result.close();
+  const tab = await openTab();
+  expect(titles(tab)).toEqual(["old"]);
+  expect(tab.history.problem).toBeUndefined();
+});

@@ -37,6 +37,8 @@ export class ReplayEngine implements Pick<
   | "previewPrompt"
   | "keptPositions"
   | "setCache"
+  | "save"
+  | "restore"
   | "destroy"
 > {
   readonly config = {
@@ -176,6 +178,21 @@ export class ReplayEngine implements Pick<
   async setCache(cache: CacheOptions): Promise<void> {
     this.#cache = cache;
     [this.#compressed, this.#tokens] = [0, 0];
+  }
+
+  async save(): Promise<Blob> {
+    return new Blob([JSON.stringify([this.#promptTokens, this.#compressed, this.#tokens])]);
+  }
+
+  async restore(saved: Blob): ReturnType<Engine["restore"]> {
+    const [promptTokens, compressed, tokens] = JSON.parse(await saved.text()) as [
+      number,
+      number,
+      number,
+    ];
+    this.#plan = this.#planFor(promptTokens);
+    [this.#promptTokens, this.#compressed, this.#tokens] = [promptTokens, compressed, tokens];
+    return { tokens, note: "" };
   }
 
   async destroy(): Promise<void> {}
