@@ -23,6 +23,7 @@ const FORWARDED: Record<PromiseMethod, true> = {
   keptPositions: true,
   tokenScores: true,
   trace: true,
+  loadAllParts: true,
   destroy: true,
 };
 

@@ -186,6 +186,10 @@ export class LocalEngine implements Engine {
     return tracer.take({ ...facts, ...rows });
   }
 
+  loadAllParts(): Promise<void> {
+    return onDemand("working offline", async () => (await import("./all-parts.ts")).loadAllParts());
+  }
+
   async destroy(): Promise<void> {
     this.#destroyed.abort(new DOMException("the engine was destroyed", "AbortError"));
     await this.#stopRunning?.().catch(() => {});

@@ -385,6 +385,13 @@ export interface Engine extends ChatEngine {
    * @throws InvalidOptionError unless the engine was loaded with `trace`.
    */
   trace(): Promise<RunTrace>;
+  /**
+   * Fetch the code that otherwise comes when a call first needs it (saved sessions, scoring, caches that
+   * evict, sampling, …), so that all of the engine works on without a connection. May be called while another
+   * call runs.
+   * @throws ModuleLoadError
+   */
+  loadAllParts(): Promise<void>;
   /** Free everything on the GPU; the ledger is at zero afterwards. */
   destroy(): Promise<void>;
 }

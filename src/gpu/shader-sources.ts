@@ -34,3 +34,8 @@ export async function shaderSource(name: string): Promise<{
   const { TEXTS: later } = await onDemand(`kernels for ${purpose}`, load);
   return { text: later.kernels[name], shared: { ...shared, ...later.shared } };
 }
+
+/** Fetch all groups ahead, so that none is fetched later. */
+export async function laterShaders(): Promise<void> {
+  await Promise.all(LATER.map(([, , load]) => load()));
+}

@@ -117,6 +117,10 @@ export class FakeEngine implements Engine {
     return this.#called("trace") as unknown as Awaited<ReturnType<Engine["trace"]>>;
   }
 
+  async loadAllParts(): Promise<void> {
+    this.#called("loadAllParts");
+  }
+
   async destroy(): Promise<void> {
     this.#called("destroy");
     this.tokens = 0;

@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { ModuleLoadError } from "../../src/errors.ts";
 import { shaderSource } from "../../src/gpu/shader-sources.ts";
@@ -10,6 +12,23 @@ test("a part that cannot be loaded is named in a typed error", async () => {
   await expect(loading).rejects.toThrow(ModuleLoadError);
   await expect(loading).rejects.toMatchObject({ code: "module-load", part: "scoring", cause });
   await expect(loading).rejects.toThrow("for scoring could not be loaded (TypeError: Failed");
+});
+
+test("all parts are all that is imported anywhere but by themselves", () => {
+  const source = fileURLToPath(new URL("../../src/", import.meta.url));
+  /** What the files import when they are run, by the path from `src/`. */
+  const imported = (isWanted: (path: string) => boolean): string[] =>
+    readdirSync(source, { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts") && !/^(cli|inline)\b/.test(path) && isWanted(path))
+      .flatMap((path) => {
+        const code = readFileSync(join(source, path), "utf8");
+        const found = code.matchAll(/\bimport\("([^"]+)"\)/g);
+        return [...found].map(([, name = ""]) => join(dirname(path), name));
+      });
+  const [all, shaders] = [join("engine", "all-parts.ts"), join("gpu", "shader-sources.ts")];
+  const others = imported((path) => path !== all && path !== shaders);
+  expect(others.length).toBeGreaterThan(5);
+  expect(new Set([all, ...imported((path) => path === all)])).toEqual(new Set(others));
 });
 
 const folder = new URL("../../shaders/", import.meta.url);
