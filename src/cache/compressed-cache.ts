@@ -137,6 +137,10 @@ export class CompressedCache implements KvCache {
     this.#rows.setLengths((_, length) => length + added);
   }
 
+  noteTokens(tokens: number): void {
+    this.#state = { ...this.#state, mostTokens: Math.max(this.#state.mostTokens, tokens) };
+  }
+
   cutPoint(tokens: number, promptTokens: number): number {
     return cutPoint(this.#state, this.options.windowSize, tokens, promptTokens);
   }

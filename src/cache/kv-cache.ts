@@ -132,6 +132,8 @@ export interface KvCache {
    * there may have been such rows.
    */
   settle(tokens: number, overran?: boolean): void;
+  /** So many tokens are known to have been seen, while later rows are in flight: `fullTokens` counts them. */
+  noteTokens?(tokens: number): void;
   /**
    * To how many of the first `tokens` tokens the cache can be cut back by dropping rows, so that a
    * prompt of `promptTokens` can go on from there; 0 if to none.

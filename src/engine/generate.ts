@@ -173,11 +173,9 @@ async function* answer(
     tokenIds.push(...taken);
     const told = words && readLogprobs(words, taken, sampling.logprobs ?? 0, tokenizer);
     logprobs.push(...(told ?? []));
+    cache.noteTokens?.(promptTokenIds.length + tokenIds.length - 1);
     if (tracer !== undefined) {
-      const { tokens, fullBytes } = cacheSample(
-        cache,
-        Math.max(promptTokenIds.length + tokenIds.length - 1, cache.fullTokens),
-      );
+      const { tokens, fullBytes } = cacheSample(cache);
       tracer.sample({ tokens, fullBytes });
     }
     const stopped = stops.found || ids.length < group.length;

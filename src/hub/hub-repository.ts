@@ -1,6 +1,9 @@
 import { InvalidOptionError } from "../errors.ts";
 
-/** A repository of a model hub. */
+/**
+ * A repository of a model hub. `ModelStore.model` holds its large files against the SHA-256 that the hub names;
+ * `loadEngine` takes their bytes as they come, since it doesn't read each once and in order.
+ */
 export interface HubModel {
   /** `owner/name`. */
   readonly repository: string;

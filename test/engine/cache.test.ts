@@ -89,6 +89,19 @@ describe("the full cache's bytes", () => {
     expect([...seen]).toEqual([bytes(256), bytes(512), bytes(768)]);
   });
 
+  test("are told at every piece of an answer that is compressed, too", async () => {
+    const compressed = await openTiny("tiny-flow", { cache: { policy: "knorm", budget: 64 } });
+    let tokens = 240 - 1; // the last token of the answer has no row yet
+    const seen = new Set<number>();
+    for await (const piece of compressed.generate(digits(240), { maxTokens: 40 })) {
+      tokens += piece.tokenIds.length;
+      const { full } = compressed.memory().kv;
+      expect(full).toBe(bytes(Math.ceil(tokens / 256) * 256));
+      seen.add(full);
+    }
+    expect([...seen]).toEqual([bytes(256), bytes(512)]);
+  });
+
   test("hold no more than a layer twice while the cache grows", async () => {
     await engine.generate("x", { maxTokens: 1 }).result;
     const { peak } = (await engine.generate(digits(1200), { maxTokens: 200 }).result).memory.kv;
