@@ -12,6 +12,7 @@ import {
   checkWhole,
   findPieces,
   folderOf,
+  MANIFEST_FILE,
   type Manifest,
   pieceCount,
   pieceLength,
@@ -65,25 +66,20 @@ export async function download(
   url: string,
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
-  const { signal, onProgress, parallel = 4, pieceBytes = 4 * 1024 * 1024 } = options;
+  const { signal, onProgress, parallel = 4 } = options;
   signal?.throwIfAborted();
   const folder = await folderOf(url);
-  let manifest = await readManifest(backend, folder);
-  let pieces = manifest ? await findPieces(backend, folder, manifest) : new Map<number, string>();
-  if (manifest && pieces.size === pieceCount(manifest)) {
-    const source = storedSource(backend, folder, manifest, pieces);
-    await checkWhole(backend, folder, manifest, source, signal);
-    return source;
+  const known = await readManifest(backend, folder);
+  if (known !== undefined) {
+    const pieces = await findPieces(backend, folder, known);
+    if (pieces.size === pieceCount(known)) {
+      const source = storedSource(backend, folder, known, pieces);
+      await checkWhole(backend, folder, known, source, signal);
+      return source;
+    }
   }
   const remote = await retried(options, () => openHttpFile(url, options));
-  if (manifest === undefined || !isSame(manifest, remote)) {
-    await backend.removeFolder(folder);
-    const sha256 = (await retried(options, async () => options.findSha256?.())) ?? "";
-    manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote), sha256 };
-    pieces = new Map();
-    await writeManifest(backend, folder, manifest);
-  }
-  const fixed: Manifest = manifest;
+  const { manifest: fixed, pieces } = await begin(backend, folder, url, remote, options);
   const missing = Array.from({ length: pieceCount(fixed) }, (_, i) => i).filter(
     (i) => !pieces.has(i),
   );
@@ -119,6 +115,32 @@ export async function download(
   const source = storedSource(backend, folder, fixed, pieces);
   await checkWhole(backend, folder, fixed, source, signal);
   return source;
+}
+
+/**
+ * What there is of a copy of this file, or a new one. Another tab may be at the same file: it writes its manifest
+ * before any piece, so pieces whose manifest can't be read after them are nobody's.
+ */
+async function begin(
+  backend: StoreBackend,
+  folder: string,
+  url: string,
+  remote: HttpFile,
+  options: DownloadOptions,
+): Promise<{ readonly manifest: Manifest; readonly pieces: Map<number, string> }> {
+  const hasPieces = [...(await backend.files(folder)).keys()].some(
+    (name) => name !== MANIFEST_FILE,
+  );
+  const known = await readManifest(backend, folder);
+  if (known !== undefined && isSame(known, remote)) {
+    return { manifest: known, pieces: await findPieces(backend, folder, known) };
+  }
+  if (hasPieces || known !== undefined) await backend.removeFolder(folder);
+  const sha256 = (await retried(options, async () => options.findSha256?.())) ?? "";
+  const { pieceBytes = 4 * 1024 * 1024 } = options;
+  const manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote), sha256 };
+  await writeManifest(backend, folder, manifest);
+  return { manifest, pieces: new Map() };
 }
 
 async function stored<T>(url: string, write: () => Promise<T>): Promise<T> {

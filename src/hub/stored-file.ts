@@ -17,7 +17,8 @@ export interface Manifest {
   readonly sha256: string;
 }
 
-const MANIFEST_FILE = "manifest.json";
+/** Says what the pieces beside it are of. */
+export const MANIFEST_FILE = "manifest.json" as const;
 const FORMAT = 2;
 const PIECE = /^piece-(\d+)-([0-9a-f]{64})$/;
 

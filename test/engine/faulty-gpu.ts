@@ -12,6 +12,8 @@ export interface FaultyGpu {
   lose(): void;
   /** Writes NaN all over the buffer of this label, as a damaged memory might. */
   poison(label: string): void;
+  /** From now on a kernel with such a name does nothing, as if a driver had miscompiled it. */
+  miscompile(name: RegExp): void;
   /** Devices that were opened. */
   devices(): number;
   /** From now on no adapter is found. */
@@ -30,6 +32,7 @@ export function faultyGpu(): FaultyGpu {
     throw new Error(`there is no buffer "${label}"`);
   };
   let isThere = true;
+  let miscompiled: RegExp | undefined;
   const live = new Map<GPUBuffer, number>();
   const liveBytes = (): number => [...live.values()].reduce((sum, size) => sum + size, 0);
   let lose = (): void => {
@@ -82,7 +85,13 @@ export function faultyGpu(): FaultyGpu {
       const error = await device.popErrorScope();
       return scope?.outOfMemory ? new GPUOutOfMemoryError("simulated") : error;
     };
-    const changed = { lost, createBuffer, pushErrorScope, popErrorScope };
+    const createShaderModule = (spec: GPUShaderModuleDescriptor): GPUShaderModule => {
+      const { label = "", code } = spec;
+      if (miscompiled?.test(label) !== true) return device.createShaderModule(spec);
+      const changed = code.replace(/fn main\([^{]*\{/, "$& if (true) { return; }");
+      return device.createShaderModule({ label, code: changed });
+    };
+    const changed = { lost, createShaderModule, createBuffer, pushErrorScope, popErrorScope };
     return new Proxy(device, {
       get(target, name) {
         if (Object.hasOwn(changed, name)) return changed[name as keyof typeof changed];
@@ -108,6 +117,7 @@ export function faultyGpu(): FaultyGpu {
     liveBytes,
     lose: () => lose(),
     poison: (label) => poison(label),
+    miscompile: (name) => void (miscompiled = name),
     devices: () => devices,
     removeAdapter: () => void (isThere = false),
   };

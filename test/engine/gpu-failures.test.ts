@@ -247,3 +247,13 @@ describe("numbers that are not finite", () => {
     await engine.destroy();
   });
 });
+
+test("a kernel that gives wrong results ends the load", async () => {
+  const faulty = faultyGpu();
+  faulty.miscompile(/^attention_decode/);
+  const load = loadEngine(bufferSource(tinyFile("tiny-flow"), "tiny.gguf"), { gpu: faulty.gpu });
+  const error = await failure(load);
+  expect(error).toBeInstanceOf(ShaderError);
+  expect((error as Error).message).toMatch(/self-test.*\n.*prefill and decode disagree/);
+  expect(faulty.liveBytes()).toBe(0);
+});

@@ -84,6 +84,26 @@ describe.each(Object.keys(BACKENDS))("a store in %s", (kind) => {
     expect(await source.read(0, content.length)).toEqual(content);
   });
 
+  test("is shared by two tabs that download the same file at once", async () => {
+    const backend = BACKENDS[kind]();
+    let begin = (): void => {};
+    const first = new Promise<void>((resolve) => (begin = resolve));
+    // This one has seen an empty store, and asks its server when the other one is done.
+    const late = (await modelStore(backend)).download(server.url, {
+      ...FAST,
+      fetch: async (...request) => {
+        await first;
+        return fetch(...request);
+      },
+    });
+    const early = await (await modelStore(backend)).download(server.url, FAST);
+    server.requests = [];
+    begin();
+    expect(await (await late).read(0, content.length)).toEqual(content);
+    expect(server.requests).toEqual(["bytes=0-1"]);
+    expect(await early.read(0, content.length)).toEqual(content);
+  });
+
   test("finds damaged and cut pieces, and fetches them again", async () => {
     const backend = BACKENDS[kind]();
     const store = await modelStore(backend);
