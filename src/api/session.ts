@@ -7,6 +7,7 @@ import type {
   Piece,
   ReadOptions,
   ReadResult,
+  RestoreOptions,
   SaveOptions,
 } from "../engine/types.ts";
 import { DeviceLostError, InvalidOptionError, SessionFormatError } from "../errors.ts";
@@ -29,7 +30,7 @@ export interface Session {
   /** Another session that goes on from here, without reading anything again. */
   clone(): Promise<Session>;
   /** The session as a file, for `restoreSession`. It holds the whole conversation. @throws as `engine.save` */
-  save(): Promise<Blob>;
+  save(options?: Pick<SaveOptions, "signal">): Promise<Blob>;
 }
 
 /** Which session's cache an engine holds. */
@@ -45,12 +46,17 @@ export function createSession(engine: Engine): Session {
 
 /**
  * Open a saved session: nothing is read again.
- * @throws SessionFormatError where it is damaged, or of another model or cache than the engine's.
+ * @throws SessionFormatError where it is damaged, or of another model or cache than the engine's;
+ * the signal's reason when aborted.
  */
-export async function restoreSession(engine: Engine, saved: Blob): Promise<Session> {
+export async function restoreSession(
+  engine: Engine,
+  saved: Blob,
+  options: RestoreOptions = {},
+): Promise<Session> {
   await holders.get(engine)?.letGo();
   holders.delete(engine);
-  const { note } = await engine.restore(saved);
+  const { note } = await engine.restore(saved, options);
   const session = new CacheSession(engine, readMessages(note), saved);
   holders.set(engine, session);
   return session;
@@ -91,19 +97,20 @@ class CacheSession implements Session {
     return new CacheSession(this.#engine, this.#messages, saved);
   }
 
-  async save(): Promise<Blob> {
-    await this.letGo();
+  async save({ signal }: Pick<SaveOptions, "signal"> = {}): Promise<Blob> {
+    const options = signal === undefined ? {} : { signal };
+    await this.letGo(options);
     if (this.#saved !== undefined) return this.#saved;
     // What the engine held of it was lost.
-    await this.append([]);
-    return (this.#saved = await this.#engine.save(this.#toSave));
+    await this.append([], options);
+    return (this.#saved = await this.#engine.save({ ...this.#toSave, ...options }));
   }
 
   /** Another session's cache is to come: keep this one's, if the engine holds it still. */
-  async letGo(): Promise<void> {
+  async letGo(options: Pick<SaveOptions, "signal"> = {}): Promise<void> {
     if (this.#saved !== undefined || holders.get(this.#engine) !== this) return;
     try {
-      this.#saved = await this.#engine.save(this.#toSave);
+      this.#saved = await this.#engine.save({ ...this.#toSave, ...options });
     } catch (error) {
       const isLost = error instanceof InvalidOptionError || error instanceof DeviceLostError;
       if (!isLost) throw error;

@@ -29,6 +29,7 @@ import type {
   ReadOptions,
   ReadResult,
   RestoredSession,
+  RestoreOptions,
   SaveOptions,
   ScoreOptions,
   ScoreResult,
@@ -119,16 +120,18 @@ export class LocalEngine implements Engine {
   }
 
   save(options: SaveOptions = {}): Promise<Blob> {
+    const signal = this.#untilDestroyed(options.signal);
     return this.#alone(async () => {
       const { saveSession } = await sessions();
-      return saveSession(this.#parts, options);
+      return saveSession(this.#parts, { ...options, signal });
     });
   }
 
-  restore(saved: Blob): Promise<RestoredSession> {
+  restore(saved: Blob, options: RestoreOptions = {}): Promise<RestoredSession> {
+    const signal = this.#untilDestroyed(options.signal);
     return this.#alone(async () => {
       const { restoreSession } = await sessions();
-      return this.#recovery(this.#destroyed.signal).run((parts) => restoreSession(parts, saved));
+      return this.#recovery(signal).run((parts) => restoreSession(parts, saved, signal));
     });
   }
 

@@ -40,12 +40,20 @@ export interface SavedSession {
   readonly note: string;
 }
 
-/** Write a session down. Its rows are read a layer at a time, and handed to the Blob at once. */
-export async function writeSession(owner: SessionOwner, session: SavedSession): Promise<Blob> {
+/**
+ * Write a session down. Its rows are read a layer at a time, and handed to the Blob at once.
+ * @throws what reading them throws; the signal's reason when aborted.
+ */
+export async function writeSession(
+  owner: SessionOwner,
+  session: SavedSession,
+  signal?: AbortSignal,
+): Promise<Blob> {
   const { seen, unread, logits, image, note } = session;
   const parts: Blob[] = [];
   const hashes: string[] = [];
   const add = async (bytes: Uint8Array<ArrayBuffer>): Promise<void> => {
+    signal?.throwIfAborted();
     hashes.push(await sha256(bytes));
     parts.push(new Blob([bytes]));
   };
@@ -68,9 +76,13 @@ export async function writeSession(owner: SessionOwner, session: SavedSession): 
 /**
  * Read a session and check all of it: that no byte has changed, that it is of the owner's model and cache, and
  * that its numbers hold together. The rows are read again, a layer at a time, when they are wanted.
- * @throws SessionFormatError
+ * @throws SessionFormatError; the signal's reason when aborted.
  */
-export async function readSession(owner: SessionOwner, blob: Blob): Promise<SavedSession> {
+export async function readSession(
+  owner: SessionOwner,
+  blob: Blob,
+  signal?: AbortSignal,
+): Promise<SavedSession> {
   const read = async (start: number, bytes: number): Promise<Uint8Array<ArrayBuffer>> => {
     try {
       return new Uint8Array(await blob.slice(start, start + bytes).arrayBuffer());
@@ -96,6 +108,7 @@ export async function readSession(owner: SessionOwner, blob: Blob): Promise<Save
   for (const index of sizes.keys()) {
     const bytes = await part(index);
     await checkHash(`part ${index}`, bytes, header.hashes[index] as string);
+    signal?.throwIfAborted();
     if (index === 0) seen = new Uint32Array(bytes.buffer);
     if (index === 1) logits = bytes;
     if (index > 2 && owner.hasPositions) checkPositions(owner, header, index - 3, bytes);

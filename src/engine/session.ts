@@ -12,7 +12,7 @@ const vocabularies = new WeakMap<Tokenizer, string>();
 /** Write down what the engine holds. */
 export async function saveSession(
   { runtime, tokenizer, conversation, decoder }: EngineParts,
-  { note = "", tokenIds }: SaveOptions,
+  { note = "", tokenIds, signal }: SaveOptions,
 ): Promise<Blob> {
   runtime.gpu.throwIfFailed();
   const { seen, unread, endsWithLogits } = conversation;
@@ -24,13 +24,17 @@ export async function saveSession(
   const logits = endsWithLogits ? await decoder.readPromptLogits() : undefined;
   const image = runtime.cache.image();
   const session = { seen: Uint32Array.from(seen), unread, logits, image, note };
-  return writeSession(sessionOwner(runtime, tokenizer), session);
+  return writeSession(sessionOwner(runtime, tokenizer), session, signal);
 }
 
 /** Hold what was saved, once all of it is checked. */
-export async function restoreSession(parts: EngineParts, saved: Blob): Promise<RestoredSession> {
+export async function restoreSession(
+  parts: EngineParts,
+  saved: Blob,
+  signal: AbortSignal,
+): Promise<RestoredSession> {
   const { runtime, tokenizer, conversation, decoder } = parts;
-  const session = await readSession(sessionOwner(runtime, tokenizer), saved);
+  const session = await readSession(sessionOwner(runtime, tokenizer), saved, signal);
   const { seen, unread, logits, image, note } = session;
   conversation.forget();
   await runtime.cache.load(image);

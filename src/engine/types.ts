@@ -205,6 +205,13 @@ export interface SaveOptions {
   readonly note?: string;
   /** The tokens that are to be saved, prompts and answers: refused if the cache holds others. */
   readonly tokenIds?: readonly number[];
+  readonly signal?: AbortSignal;
+}
+
+/** How a saved session is restored. */
+export interface RestoreOptions {
+  /** Heard while the file is checked; after that the cache is replaced, aborted or not. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a saved session held. */
@@ -357,7 +364,7 @@ export interface Engine extends ChatEngine {
    * Write down what the cache holds, as it is: keys and values (compressed ones stay so), positions and
    * tokens. Changes nothing. It holds the conversation, so it is as private as that.
    * @throws InvalidOptionError where nothing was read yet, or other tokens than the given ones;
-   * GpuOutOfMemoryError, DeviceLostError.
+   * GpuOutOfMemoryError, DeviceLostError; the signal's reason when aborted.
    */
   save(options?: SaveOptions): Promise<Blob>;
   /**
@@ -365,9 +372,9 @@ export interface Engine extends ChatEngine {
    * tokens goes on from there, with the same answers as if it had never been saved.
    * @throws SessionFormatError where the file is damaged, of another version, of another model, or of
    * another cache policy, budget or dtype than this engine's: all is as it was before then.
-   * GpuOutOfMemoryError, DeviceLostError: the cache is empty then.
+   * GpuOutOfMemoryError, DeviceLostError: the cache is empty then. The signal's reason: all is as it was.
    */
-  restore(saved: Blob): Promise<RestoredSession>;
+  restore(saved: Blob, options?: RestoreOptions): Promise<RestoredSession>;
   /** What is allocated on the GPU now, and was at most. */
   memory(): MemoryReport;
   /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */

@@ -56,8 +56,9 @@ export interface ModelStore {
   /**
    * Hash every piece of a file again and drop those that are damaged, so that the next `download` fetches them.
    * @returns whether the file is complete and sound.
+   * @throws the signal's reason when aborted.
    */
-  verify(url: string | URL): Promise<boolean>;
+  verify(url: string | URL, options?: { readonly signal?: AbortSignal }): Promise<boolean>;
   /** Remove a file. */
   delete(url: string | URL): Promise<void>;
 }
@@ -124,12 +125,13 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       }
       return found.sort((a, b) => (a.url < b.url ? -1 : 1));
     },
-    async verify(url) {
+    async verify(url, { signal } = {}) {
       const folder = await folderOf(absolute(url));
       const manifest = await readManifest(files, folder);
       if (manifest === undefined) return false;
       let sound = 0;
       for (const name of (await findPieces(files, folder, manifest)).values()) {
+        signal?.throwIfAborted();
         if (await isSound(files, folder, name)) sound++;
         else await files.removeFile(folder, name);
       }

@@ -208,6 +208,27 @@ describe("a session", () => {
   });
 });
 
+test("saving and restoring can be aborted, and the engine holds what it held", async () => {
+  const engine = await engineWith({ policy: "pyramidkv", budget: 64 });
+  const session = createSession(engine);
+  await session.append(story(150));
+  const reason = new Error("enough");
+  /** Begins a call, and aborts it at once. */
+  const aborted = async (call: (signal: AbortSignal) => Promise<unknown>): Promise<void> => {
+    const stop = new AbortController();
+    const result = call(stop.signal);
+    stop.abort(reason);
+    await expect(result).rejects.toBe(reason);
+  };
+  await aborted((signal) => session.save({ signal }));
+  const saved = await session.save();
+  const before = engine.memory();
+  await aborted((signal) => restoreSession(engine, saved, { signal }));
+  expect(engine.memory()).toEqual(before);
+  const { usage } = await session.generate("how high", { maxTokens: 2 }).result;
+  expect(usage.cachedTokens).toBeGreaterThan(140);
+});
+
 describe("a file is refused,", () => {
   test("before anything was read there is none", async () => {
     const engine = await engineWith({});

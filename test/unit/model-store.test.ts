@@ -51,6 +51,8 @@ describe.each(Object.keys(BACKENDS))("a store in %s", (kind) => {
     const whole = { url: server.url, totalBytes: 10_000, storedBytes: 10_000 };
     expect(await store.list()).toEqual([whole]);
     expect(await store.verify(server.url)).toBe(true);
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(store.verify(server.url, { signal })).rejects.toThrow("enough");
     await store.delete(server.url);
     expect(await store.list()).toEqual([]);
     expect((await sourceError(source.read(0, 10))).message).toContain("stored copy is gone");
