@@ -72,9 +72,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     return { passed: 0, failed: 0 };
   });
   // Side by side: each of them uses one core for most of its time.
-  const scripts = { format: "format:check", lint: "lint", check: "check", docs: "docs:check" };
+  const scripts = {
+    format: ["format:check"],
+    lint: ["lint"],
+    check: ["check:src", "check:test"],
+    docs: ["docs:check"],
+  };
   const chosen = (["format", "lint", "check", "docs"] as const).filter(has);
-  await Promise.all(chosen.map((ring) => run(ring, () => npmScript(scripts[ring]))));
+  await Promise.all(chosen.map((ring) => run(ring, () => npmScripts(scripts[ring]))));
   if (has("unit")) await run("unit", () => vitest("unit"));
   if (has("kernels") || has("engine") || has("golden")) {
     let adapters: readonly FoundAdapter[] = [];
@@ -120,12 +125,17 @@ async function listAdapters(): Promise<readonly FoundAdapter[]> {
   return adapters;
 }
 
-/** Runs a script, its output in one piece, because others run beside it. */
-async function npmScript(name: string): Promise<Outcome> {
-  let output = "";
-  const code = await spawned("npm", ["run", "--silent", name], {}, (text) => (output += text));
-  process.stdout.write(output);
-  return { passed: 0, failed: code === 0 ? 0 : 1 };
+/** Runs scripts side by side, the output of each in one piece. */
+async function npmScripts(names: readonly string[]): Promise<Outcome> {
+  const codes = await Promise.all(
+    names.map(async (name) => {
+      let output = "";
+      const code = await spawned("npm", ["run", "--silent", name], {}, (text) => (output += text));
+      process.stdout.write(output);
+      return code;
+    }),
+  );
+  return { passed: 0, failed: codes.filter((code) => code !== 0).length };
 }
 
 /** The part of Vitest's JSON report that is read here. */

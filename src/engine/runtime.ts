@@ -12,6 +12,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { createEmbed, type Embed } from "../model/embed.ts";
 import type { Activations } from "../model/forward.ts";
 import { modelLayouts } from "../model/layouts.ts";
+import { chooseAttention } from "../model/attention-variants.ts";
 import { choiceForSmall } from "../model/linear-choice.ts";
 import { createLinear, type Linear } from "../model/linear.ts";
 import { ropeFrequencies } from "../model/rope.ts";
@@ -89,7 +90,7 @@ export async function createRuntime(
     loadWeights(gpu, source, file, config, { signal: stop, ...(onBytes ? { onBytes } : {}) }),
     createLinear(gpu, layouts.linear, { choice: choiceForSmall(gpu, layouts.weights) }),
     createEmbed(gpu, layouts.embedding),
-    Attention.create(gpu, shape),
+    Attention.create(gpu, shape, chooseAttention(gpu, layouts.weights)),
     createSampler(gpu, config),
     createCache(gpu, cacheShape, options.cache, options.keepsScores),
   ]);

@@ -1,6 +1,6 @@
 import type { KvDtype } from "../cache/layout.ts";
 import type { KernelSpec } from "../gpu/kernel.ts";
-import { type AdapterFacts, broadcastSize } from "./linear-choice.ts";
+import { type AdapterFacts, broadcastSize, isSmallModel } from "./linear-choice.ts";
 import type { BroadcastSize } from "./linear-variants.ts";
 
 /** What the attention kernels need to know of a model. */
@@ -24,6 +24,8 @@ export interface AttentionVariant {
    * do without barriers; 0: the kernels for GPUs.
    */
   readonly lanes: BroadcastSize;
+  /** Queries that one thread of prefill on a CPU takes at most: more share a load, and take longer to compile. */
+  readonly maxQueries: number;
   /** Cache rows of a decode split are at least this, so that a split is worth its overhead. */
   readonly minSplitRows: number;
   readonly maxSplits: number;
@@ -31,26 +33,30 @@ export interface AttentionVariant {
   readonly maxDispatchWork: number;
 }
 
-/** The variant for an adapter. Figures behind the numbers are in `src/README.md`. */
-export function chooseAttention(adapter: AdapterFacts): AttentionVariant {
+/** The variant for an adapter and a model of so many weights. Figures behind the numbers are in `src/README.md`. */
+export function chooseAttention(adapter: AdapterFacts, weights: number): AttentionVariant {
   return adapter.isSoftware
     ? {
         lanes: broadcastSize(adapter),
+        maxQueries: isSmallModel(weights) ? 2 : 8,
         minSplitRows: 512,
         maxSplits: 16,
         maxDispatchWork: 2 ** 31, // 0.1 s on lavapipe, 1 s on SwiftShader, with two cores
       }
-    : { lanes: 0, minSplitRows: 64, maxSplits: 64, maxDispatchWork: 2 ** 34 };
+    : { lanes: 0, maxQueries: 1, minSplitRows: 64, maxSplits: 64, maxDispatchWork: 2 ** 34 };
 }
 
 /** Queries that one prefill workgroup takes; a query is one head of one token. */
-export function prefillQueries(shape: AttentionShape, { lanes }: AttentionVariant): number {
-  return lanes === 0 ? 64 : lanes * queriesPerThread(shape, lanes);
+export function prefillQueries(shape: AttentionShape, variant: AttentionVariant): number {
+  return variant.lanes === 0 ? 64 : variant.lanes * queriesPerThread(shape, variant);
 }
 
-/** Queries of a thread share each loaded key; too many spill, and take long to compile. */
-function queriesPerThread({ headDim }: AttentionShape, lanes: number): number {
-  return Math.min(Math.max(Math.floor(2048 / (lanes * headDim)), 1), 32 / lanes);
+/** Queries of a thread share each loaded key; too many spill. */
+function queriesPerThread(
+  { headDim }: AttentionShape,
+  { lanes, maxQueries }: AttentionVariant,
+): number {
+  return Math.min(Math.max(Math.floor(2048 / (lanes * headDim)), 1), 32 / lanes, maxQueries);
 }
 
 /**
@@ -98,7 +104,7 @@ export function attentionKernels(
   return {
     ropeAppend,
     ropeTrack: { ...ropeAppend, flags: ["TRACK"] },
-    ...(variant.lanes === 0 ? gpuKernels(shape) : softwareKernels(shape, variant.lanes)),
+    ...(variant.lanes === 0 ? gpuKernels(shape) : softwareKernels(shape, variant)),
     merge: { name: "attention_merge", constants: { NUM_HEADS: numHeads, HEAD_DIM: headDim } },
   };
 }
@@ -138,8 +144,9 @@ function gpuKernels(shape: AttentionShape): Pick<AttentionKernelSpecs, "prefill"
 
 function softwareKernels(
   shape: AttentionShape,
-  lanes: number,
+  variant: AttentionVariant,
 ): Pick<AttentionKernelSpecs, "prefill" | "decode"> {
+  const { lanes } = variant;
   const { numHeads, numKvHeads, headDim, kvDtype } = shape;
   const imports = { kv: `kv_${kvDtype}` };
   const constants = { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads };
@@ -155,7 +162,7 @@ function softwareKernels(
         OCTETS: octets,
         OWN: Math.ceil(octets / lanes),
         LANES: lanes,
-        ROWS: queriesPerThread(shape, lanes),
+        ROWS: queriesPerThread(shape, variant),
       },
       constants: { ...constants, RESCALE_ALWAYS: lanes === 4 ? 1 : 0 },
     },

@@ -14,7 +14,6 @@ import {
   type AttentionShape,
   type AttentionVariant,
   attentionKernels,
-  chooseAttention,
   decodeHeads,
   decodeLoops,
   prefillQueries,
@@ -60,13 +59,13 @@ export class Attention {
   }
 
   /**
-   * Compile the kernels. `variant` is chosen by the adapter unless a test picks it.
+   * Compile the kernels of a variant.
    * @throws UnsupportedModelError for a number of rotated dimensions that the kernel can't pair up.
    */
   static async create(
     gpu: GpuContext,
     shape: AttentionShape,
-    variant: AttentionVariant = chooseAttention(gpu),
+    variant: AttentionVariant,
   ): Promise<Attention> {
     const ropeDim = 2 * shape.ropeFrequencies.length;
     if (ropeDim % 16 !== 0 || ropeDim > shape.headDim) {

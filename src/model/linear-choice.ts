@@ -68,14 +68,16 @@ export function linearCandidates(adapter: AdapterFacts): LinearCandidates {
 }
 
 /** Models of fewer weights run for less time than the kernels that are best for large ones take to compile. */
-const SMALL_MODEL_WEIGHTS = 4_000_000;
+export function isSmallModel(weights: number): boolean {
+  return weights < 4_000_000;
+}
 
 /**
  * The variants for a model of so many weights where the adapter and they decide; undefined where it takes a
  * measurement (`measuredChoice`).
  */
 export function choiceForSmall(adapter: AdapterFacts, weights: number): LinearChoice | undefined {
-  if (weights >= SMALL_MODEL_WEIGHTS) return undefined;
+  if (!isSmallModel(weights)) return undefined;
   if (!adapter.isSoftware) return defaultChoice(adapter);
   // Few sums in a thread are little to compile.
   const common = { rows: 2, broadcast: broadcastSize(adapter), workgroupSize: 16 };

@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createCache } from "../../src/cache/create-cache.ts";
-import { resolveCacheOptions } from "../../src/cache/options.ts";
 import { MODEL_FOLDER } from "../../src/cli/fetch-model.ts";
 import { DEFAULT_MODEL } from "../../src/cli/fetch/model-file.ts";
-import { score } from "../../src/engine/score.ts";
-import type { CacheOptions, KvDtype } from "../../src/index.ts";
+import type { KvDtype } from "../../src/index.ts";
 import { meanDifference } from "./compare.ts";
 import { type CompressionCase, type CompressionGolden, readGolden, readScores } from "./format.ts";
 import { compareKept } from "./kept-rows.ts";
+import { optionsOf } from "./kvpress-options.ts";
 import { ModelRun } from "./model-run.ts";
 import { type CompressedPrompt, RecordedPrompt } from "./recorded-prompt.ts";
 
@@ -21,23 +19,6 @@ const LIMITS: Readonly<
   f32: { edge: 2e-4, swapShare: 1, meanNats: 0.01, scores: 1e-4, mass: 1e-5 },
   f16: { edge: 1e-2, swapShare: 0.005, meanNats: 0.03, scores: 2e-2, mass: 1e-2 },
 };
-
-/** The reference's settings as a user gives them, its budgets fed in as they are. */
-function optionsOf({ policy, options, budgets }: CompressionCase): CacheOptions {
-  const { windowSize, pool: kind, poolSize: size, numSinks, alphaSafeguard } = options;
-  return {
-    policy: policy === "authors" ? "pyramidkv" : policy,
-    layerBudgets: budgets.map(mean),
-    ...(windowSize !== undefined && { windowSize }),
-    ...(kind !== undefined && size !== undefined && { pool: { kind, size } }),
-    ...(numSinks !== undefined && { numSinks }),
-    ...(alphaSafeguard !== undefined && { headFloor: alphaSafeguard }),
-  };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
 
 /** Largest difference of the attention mass that is kept; 0 where the policy has no window. */
 function massDifference({ massKept = [] }: CompressionCase, actual: CompressedPrompt): number {
@@ -112,25 +93,5 @@ describe.each(["f32", "f16"] as const)("cache %s", (kvDtype) => {
         expect(mass).toBeLessThanOrEqual(limits.mass);
       },
     );
-  });
-
-  // The prompt was run by hand above, in both; once is enough to show that the engine does the same.
-  if (kvDtype !== "f16") return;
-  test("a score of the engine comes to the same", async () => {
-    const { cases, tokenIds, context } = readGolden("kvpress-512");
-    const reference = cases.find(({ policy }) => policy === "pyramidkv") as CompressionCase;
-    const { gpu, config, cache: other } = model.runtime;
-    const options = resolveCacheOptions({ kvDtype, ...optionsOf(reference) }, config.numLayers);
-    const cache = await createCache(gpu, other.shape, options);
-    const runtime = { ...model.runtime, cache };
-    const ids = Uint32Array.from(tokenIds);
-    const result = await score(runtime, ids, { contextTokens: context }, () => {});
-    expect(result.cache.layers.map(({ budget }) => budget)).toEqual(options.layerBudgets);
-    const all = await Promise.all(reference.kept.map((_, layer) => cache.keptPositions(layer)));
-    const kept = all.map((heads) => heads.map((at) => at.filter((position) => position < context)));
-    compareKept(reference, kept, limits.edge);
-    const nats = meanDifference(result.logprobs, reference.logprobs);
-    expect(nats).toBeLessThanOrEqual(limits.meanNats);
-    cache.destroy();
   });
 });

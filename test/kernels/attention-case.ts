@@ -48,7 +48,7 @@ const TABLE_BASE = 2;
 
 /** The variants that an adapter can run, made to split even small cases. */
 export function attentionVariants(gpu: GpuContext): AttentionVariant[] {
-  const limits = { minSplitRows: 64, maxSplits: 16, maxDispatchWork: 2 ** 20 };
+  const limits = { maxQueries: 8, minSplitRows: 64, maxSplits: 16, maxDispatchWork: 2 ** 20 };
   const lanes = new Set([0, broadcastSize(gpu)] as const);
   return [...lanes].map((size) => ({ lanes: size, ...limits }));
 }
@@ -57,7 +57,7 @@ export function attentionVariants(gpu: GpuContext): AttentionVariant[] {
 export function openAttention(
   gpu: GpuContext,
   layout: HeadLayout,
-  variant?: AttentionVariant,
+  variant: AttentionVariant,
 ): Promise<Attention> {
   const shape: AttentionShape = {
     ...layout,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Attention } from "../../src/model/attention.ts";
-import type { AttentionShape } from "../../src/model/attention-variants.ts";
+import { type AttentionShape, chooseAttention } from "../../src/model/attention-variants.ts";
 import { ropeFrequencies } from "../../src/model/rope.ts";
 import { expectClose, openTestDevice, seededRandom } from "../gpu.ts";
 import { rotate } from "../reference/rope_append.ts";
@@ -76,7 +76,7 @@ async function expectAppended(
     keys: storageBuffer(gpu, new Uint32Array(words)),
     values: storageBuffer(gpu, new Uint32Array(words)),
   };
-  const attention = await Attention.create(gpu, one);
+  const attention = await Attention.create(gpu, one, chooseAttention(gpu, 0));
   const list = new Recorder(gpu.device, gpu.buffers, 4, "test");
   run(attention, list, buffers);
   list.submit();
@@ -156,7 +156,7 @@ describe("rope_append", () => {
       headDim: 128,
       ropeFrequencies: ropeFrequencies({ theta: 500000, dim: 128 }),
     });
-    const attention = await Attention.create(gpu, one);
+    const attention = await Attention.create(gpu, one, chooseAttention(gpu, 0));
     const tokens = 64;
     const chunk = { tableBase: TABLE_BASE, start: 0, tokens };
     for (const position of [0, 8128, 131008, 2 ** 20 - tokens]) {

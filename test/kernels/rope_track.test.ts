@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { Attention } from "../../src/model/attention.ts";
-import type { AttentionShape } from "../../src/model/attention-variants.ts";
+import { type AttentionShape, chooseAttention } from "../../src/model/attention-variants.ts";
 import { ropeFrequencies } from "../../src/model/rope.ts";
 import { openTestDevice, seededRandom } from "../gpu.ts";
 import { readFloats, readWords, storageBuffer } from "./buffers.ts";
@@ -21,7 +21,7 @@ const shape: AttentionShape = {
 };
 const heads = shape.numHeads + 2 * shape.numKvHeads;
 const querySize = shape.numHeads * shape.headDim;
-const attention = await Attention.create(gpu, shape);
+const attention = await Attention.create(gpu, shape, chooseAttention(gpu, 0));
 
 /** Words of a ring of no queries: what a binding needs. */
 const NO_RING = 4;

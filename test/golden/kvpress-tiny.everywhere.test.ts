@@ -1,0 +1,61 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { createCache } from "../../src/cache/create-cache.ts";
+import { resolveCacheOptions } from "../../src/cache/options.ts";
+import { score } from "../../src/engine/score.ts";
+import { meanDifference } from "./compare.ts";
+import { goldenPath, readGolden } from "./format.ts";
+import { compareKept } from "./kept-rows.ts";
+import { optionsOf } from "./kvpress-options.ts";
+import { ModelRun } from "./model-run.ts";
+
+const golden = readGolden("kvpress-tiny");
+const { tokenIds, context, header } = golden;
+
+/** What rounding the weights' scales moves a score of this model's, relative: it decides between close ones. */
+const EDGE = 0.05;
+
+/** With the same rows it is 0.007 nats; one other row weighs 0.07 and more in a random model. */
+const MEAN_NATS = 0.2;
+
+/** Share of rows that swap at most. */
+const SWAP_SHARE = 0.005;
+
+describe.each(["f32", "f16"] as const)(
+  "a score of the engine is kvpress's, cache %s",
+  (kvDtype) => {
+    let model: ModelRun;
+    beforeAll(async () => {
+      model = await ModelRun.open(goldenPath(header.model.file), { kvDtype });
+    });
+
+    test.each(golden.cases.map((reference) => [reference.name, reference] as const))(
+      "%s",
+      async (_name, reference) => {
+        const { gpu, config, cache: other } = model.runtime;
+        const options = resolveCacheOptions({ kvDtype, ...optionsOf(reference) }, config.numLayers);
+        const cache = await createCache(gpu, other.shape, options);
+        const runtime = { ...model.runtime, cache };
+        const result = await score(
+          runtime,
+          Uint32Array.from(tokenIds),
+          { contextTokens: context },
+          () => {},
+        );
+        expect(result.cache.layers.map(({ budget }) => budget)).toEqual(options.layerBudgets);
+        const all = await Promise.all(reference.kept.map((_, layer) => cache.keptPositions(layer)));
+        const kept = all.map((heads) =>
+          heads.map((at) => at.filter((position) => position < context)),
+        );
+        const { swaps, rows } = compareKept(reference, kept, EDGE);
+        const nats = meanDifference(result.logprobs, reference.logprobs);
+        console.log(
+          `kvpress-tiny, ${reference.name}, cache ${kvDtype}: ${swaps} of ${rows} rows swapped, ` +
+            `mean ${nats.toExponential(1)} nats`,
+        );
+        expect(swaps / rows).toBeLessThan(SWAP_SHARE);
+        expect(nats).toBeLessThan(MEAN_NATS);
+        cache.destroy();
+      },
+    );
+  },
+);
