@@ -23,6 +23,17 @@ export function forecastOffer(settings: Settings): ForecastResult {
   return forecast(DEFAULT_MODEL.shape, DEFAULT_MODEL.weights, TYPICAL_TOKENS, settings);
 }
 
+/** The layers of a prompt of a few pages, in the model that is loaded or on offer; undefined where there is no plan. */
+export function typicalLayers({
+  model,
+  settings,
+}: Pick<ChatState, "model" | "settings">):
+  (Pick<MemoryPlan, "layers"> & { tokens: number }) | undefined {
+  const shape = model.step === "ready" ? model.engine.config : DEFAULT_MODEL.shape;
+  const result = forecast(shape, 0, TYPICAL_TOKENS, settings);
+  return "problem" in result ? undefined : { tokens: result.tokens, layers: result.plan.layers };
+}
+
 /**
  * What sending a question will cost: all GPU memory where everything is read, else what is left to read. Undefined where the conversation can't be put into a prompt: sending it says why.
  */

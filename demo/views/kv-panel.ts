@@ -1,7 +1,8 @@
 import type { MemoryReport } from "../../src/index.ts";
-import { ZigMeter, ZigPyramid } from "../../src/elements.ts";
+import { type PyramidData, ZigMeter, ZigPyramid } from "../../src/elements.ts";
 import { type ChatState, readingNow } from "../chat-state.ts";
 import { byId, el, setText } from "../dom.ts";
+import { typicalLayers } from "../forecast.ts";
 import { formatCount, formatMiB, formatShare, formatTokens, UNKNOWN } from "../format.ts";
 import { layersRead, type LayersRead, workingLayer } from "../layers-read.ts";
 
@@ -35,6 +36,20 @@ export function connectKvPanel(openRun: () => void): KvPanel {
     saved: byId("meter-saved", HTMLElement),
   };
 
+  /** What the pyramid of an empty cache shows; made again where it depends on something else. */
+  let plan: { readonly of: readonly unknown[]; readonly data: PyramidData | undefined } | undefined;
+
+  const planned = ({ model, settings }: ChatState): PyramidData | undefined => {
+    const of = [model.step === "ready" ? model.engine : undefined, settings];
+    if (plan === undefined || of.some((value, at) => value !== plan?.of[at])) {
+      const typical = typicalLayers({ model, settings });
+      // Room, with nothing in it.
+      const layers = typical?.layers.map((layer) => ({ ...layer, length: 0 })) ?? [];
+      plan = { of, data: typical === undefined ? undefined : { ...typical, layers } };
+    }
+    return plan.data;
+  };
+
   return {
     render(state, memory) {
       const kv = memory === undefined ? undefined : withReading(state, memory.kv);
@@ -49,8 +64,8 @@ export function connectKvPanel(openRun: () => void): KvPanel {
               ...(read === undefined ? {} : { read }),
             };
       pyramid.data =
-        kv === undefined
-          ? undefined
+        kv === undefined || kv.tokens === 0
+          ? planned(state)
           : {
               tokens: kv.tokens,
               layers: kv.layers,
@@ -83,7 +98,7 @@ function noteOf(
   read: LayersRead | undefined,
 ): string {
   if (kv === undefined || kv.tokens === 0) {
-    return "Each terrace will be a layer, as wide as the tokens that it keeps.";
+    return "Each terrace will be a layer, as wide as the tokens that it keeps; shown is a plan.";
   }
   if (read !== undefined) {
     const { count, bytes, fullBytes } = read;

@@ -34,6 +34,10 @@ export function summary(data: PyramidData | undefined): string {
   const last = layers.at(-1);
   if (data === undefined || first === undefined || last === undefined) return "No layers yet.";
   if (data.tokens === 0) return `${formatCount(layers.length)} layers, nothing read yet.`;
+  if (layers.every(({ length }) => length === 0) && first.capacity > 0) {
+    const room = `${formatCount(first.capacity)} rows at the bottom, ${formatCount(last.capacity)} on top`;
+    return `Planned for ${formatCount(data.tokens)} tokens: room for ${room}.`;
+  }
   const inUse = `${formatCount(first.length)} rows at the bottom, ${formatCount(last.length)} on top`;
   return `Layers 0 to ${layers.length - 1}: ${inUse}; a full cache has ${formatCount(data.tokens)} in each.`;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { PALETTE, type PaletteName } from "../../src/elements/palette.ts";
 import { terracesOf } from "../../src/elements/pyramid-data.ts";
-import { describe as describeLayer } from "../../src/elements/pyramid-text.ts";
+import { describe as describeLayer, summary } from "../../src/elements/pyramid-text.ts";
 import { followed, movedMoment, selected, zoomed } from "../../src/elements/timeline-range.ts";
 import { formatBytes, formatMiB, formatShare, formatTime } from "../../src/elements/format.ts";
 
@@ -64,6 +64,14 @@ test("a stretch of time is zoomed round a moment, and moved along with it, withi
   expect(selected(3, 3)).toBeUndefined();
   expect(movedMoment("PageUp", 95, [0, 100], 100)).toBe(100);
   expect(movedMoment("x", 95, [0, 100], 100)).toBeUndefined();
+});
+
+test("layers with room and nothing in it are called a plan", () => {
+  const layer = { budget: 30, length: 0, capacity: 62, bytes: 1, fullBytes: 2 };
+  const layers = [layer, { ...layer, capacity: 40 }];
+  expect(summary({ tokens: 2048, layers })).toBe(
+    "Planned for 2,048 tokens: room for 62 rows at the bottom, 40 on top.",
+  );
 });
 
 describe("a layer of the pyramid", () => {
