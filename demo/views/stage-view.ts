@@ -47,7 +47,8 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
 
   return {
     render() {
-      const { device, model, turns, offer, reopening } = state;
+      const { device, model, turns, offer, reopening, settings } = state;
+      const told = settings.followUp === "keep" ? reopening : undefined;
       if (device === undefined) return show("checking", () => [checking]);
       const { problem } = device;
       if (problem !== undefined) return show(problem, () => [deviceNotice(problem, device)]);
@@ -65,9 +66,7 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
         case "ready":
           welcome.render(state);
           if (turns.length === 0) return show("ready", () => [welcome.element]);
-          return show(reopening ?? "", () =>
-            reopening === undefined ? [] : [reopened(reopening)],
-          );
+          return show(told ?? "", () => (told === undefined ? [] : [reopened(told)]));
         default:
           return model satisfies never;
       }

@@ -9,6 +9,7 @@ import {
   modelWorker,
   openBuiltSite,
   openWatched,
+  tinyModelPath,
   turnIs,
   type WatchedPage,
 } from "./site.ts";
@@ -401,4 +402,86 @@ test("a click or Enter on the pyramid opens the memory page, which follows this 
   const openedByKey = page.context().waitForEvent("page");
   await pyramid.getByRole("slider").press("Enter");
   expect((await openedByKey).url()).toBe(memory.url());
+});
+
+/** In the worker: a hundred times as long passes, so that reading a page of text is worth sparing. */
+function slowClock(): void {
+  const { now } = Performance.prototype;
+  const start = now.call(performance);
+  Performance.prototype.now = function () {
+    return start + 100 * (now.call(this) - start);
+  };
+}
+
+/** In the page: how many saved caches there are; `damage` writes something else at their ends first. */
+async function savedCaches(damage: boolean): Promise<number> {
+  const resultOf = <T>(request: IDBRequest<T>): Promise<T> =>
+    new Promise((resolve) => request.addEventListener("success", () => resolve(request.result)));
+  const database = await resultOf(indexedDB.open("ziggurat-history"));
+  const store = database.transaction("sessions", "readwrite").objectStore("sessions");
+  const all = await resultOf<{ blob: Blob }[]>(store.getAll());
+  for (const { blob, ...rest } of damage ? all : []) {
+    store.put({ ...rest, blob: new Blob([blob.slice(0, -8), "damaged!"]) });
+  }
+  database.close();
+  return all.length;
+}
+
+test("after a reload a document isn't read again: its saved cache answers alike", async () => {
+  const dialog = page.getByRole("dialog", { name: "Conversations" });
+  const open = page.getByRole("button", { name: "Conversations" });
+  const lines = dialog.locator("li .caption");
+  const cache = page.locator(".turn:last-child .turn-cache");
+  const document = "A terrace stands on a terrace. ".repeat(40);
+  const answers = async (): Promise<string[]> => page.locator(".answer").allTextContents();
+  await modelWorker(page).evaluate(slowClock);
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, document);
+  await turnIs(page, "done");
+  await open.click();
+  await expect.poll(() => lines.first().innerText()).toMatch(/ · cache saved, [\d.]+\sMiB$/);
+  expect(await dialog.innerText()).toMatch(/^Saved caches.*[\d.]+\sMiB of at most 256\.0\sMiB/m);
+
+  await page.reload();
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await page.setInputFiles("#file", tinyModelPath);
+  const stage = page.locator("#stage");
+  await expect
+    .poll(() => stage.innerText())
+    .toMatch(
+      /^This conversation was reopened from what was saved: [\d,]+\stokens, .+ from there\.$/,
+    );
+  await modelWorker(page).evaluate(slowClock);
+  await page.getByLabel("Longest answer").fill("8");
+  await ask(page, "And then?");
+  await turnIs(page, "done");
+  expect(await cache.innerText()).toMatch(
+    / · reopened from what was saved: [\d,]+\stokens, [\d.]+\sMiB, .+ · went on from [\d,]+\stokens in the cache$/,
+  );
+  expect(await stage.innerText()).toBe("");
+  const afterReload = await answers();
+
+  // The same in a conversation that knows of no reload.
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await ask(page, document);
+  await turnIs(page, "done");
+  expect(await cache.innerText()).not.toContain("went on");
+  await ask(page, "And then?");
+  await turnIs(page, "done");
+  expect(await answers()).toEqual(afterReload);
+
+  await open.click();
+  await expect.poll(() => lines.nth(0).innerText()).toContain("cache saved");
+  await expect.poll(() => lines.nth(1).innerText()).toContain("cache saved");
+  const saved = await page.evaluate(savedCaches, true);
+  await dialog.locator(".history-open").nth(1).click();
+  await expect
+    .poll(() => stage.innerText())
+    .toBe("The next question reads this conversation again: what was saved is damaged.");
+  expect(await answers()).toEqual(afterReload);
+  await expect.poll(() => page.evaluate(savedCaches, false)).toBe(saved - 1);
+
+  await open.click();
+  await dialog.getByRole("button", { name: "Delete all" }).click();
+  await expect.poll(() => page.evaluate(savedCaches, false)).toBe(0);
 });

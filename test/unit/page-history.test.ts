@@ -26,6 +26,7 @@ const answered: Turn = {
     report: { policy: "pyramidkv", kvDtype: "f16", tokens: 14, evicted: false },
     kv: { allocated: 100, full: 200, peak: 150 },
     cachedTokens: 4,
+    reopening: { tokens: 4, bytes: 90, ms: 1.5 },
   },
 };
 
@@ -92,10 +93,13 @@ test("ids don't repeat", () => {
 
 describe("a file of conversations", () => {
   test("comes back as it was", async () => {
+    const reopening = { why: "what was saved is damaged" };
+    const readAgain = { ...answered, cache: { ...answered.cache!, reopening } };
     const bare = {
       ...kept,
       id: "b",
-      turns: [toStored(createTurn(1, { text: "", documents: [] }))],
+      turns: [toStored(createTurn(1, { text: "", documents: [] })), toStored(readAgain)],
+      questions: 2,
     };
     const all = [kept, bare];
     expect(await readHistoryFile(new Blob([writeHistoryFile(all)]))).toEqual(all);
@@ -145,6 +149,11 @@ describe("a file of conversations", () => {
       "damaged",
       changed(["conversations", 0, "turns", 0, "cache", "kv"], null),
       "kv should be an object",
+    ],
+    [
+      "damaged",
+      changed(["conversations", 0, "turns", 0, "cache", "reopening", "ms"], "x"),
+      "reopening.ms should be a number",
     ],
     ["too-large", new Blob([new Uint8Array(2 ** 26 + 1)]), "up to 64.0\u00a0MiB can be imported"],
   ])("that is %s is refused with what is wrong", async (fault, file, message) => {

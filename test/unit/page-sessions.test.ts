@@ -1,5 +1,6 @@
 import { IDBFactory, IDBObjectStore } from "fake-indexeddb";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createAnswerer } from "../../demo/answerer.ts";
 import { type ChatState, createChatState } from "../../demo/chat-state.ts";
 import type { Chat } from "../../demo/chat.ts";
 import { createTurn, type Turn } from "../../demo/conversation.ts";
@@ -8,6 +9,7 @@ import { createSessionKeeper, type SessionKeeper } from "../../demo/history/sess
 import { makeRoomFor, type SessionInfo } from "../../demo/history/session-store.ts";
 import { fromStored, type StoredTurn } from "../../demo/history/stored-conversation.ts";
 import { isWorthSaving } from "../../demo/history/worth-saving.ts";
+import type { ModelSlot } from "../../demo/model-slot.ts";
 import { describeRefusal, reopeningText } from "../../demo/reopening.ts";
 import { DEFAULT_SETTINGS } from "../../demo/settings.ts";
 import {
@@ -16,6 +18,7 @@ import {
   InvalidOptionError,
   SessionFormatError,
 } from "../../src/index.ts";
+import { FakeEngine } from "./fake-engine.ts";
 
 describe("a cache is worth its bytes", () => {
   const cache = { tokens: 3000, bytes: 2 ** 20 };
@@ -68,6 +71,33 @@ test("what became of a saved cache in words", () => {
   const text = reopeningText({ tokens: 3012, bytes: 9.8 * 2 ** 20, ms }).replaceAll("\u00a0", " ");
   expect(text).toBe("reopened from what was saved: 3,012 tokens, 9.8 MiB, 0.38 s");
   expect(reopeningText({ why: "what was saved is damaged" })).toMatch(/^read again: what/);
+});
+
+test("an answer says once what became of the saved cache; one that is stopped leaves that to the next", async () => {
+  const state = createChatState({ name: "m", source: new File([], "m") }, DEFAULT_SETTINGS);
+  const engine = new FakeEngine();
+  state.model = { step: "ready", choice: state.offer.choice, engine };
+  const reopening = { why: "what was saved is damaged" };
+  let work = Promise.resolve();
+  const slot = { use: (job: (on: Engine) => Promise<void>) => (work = job(engine)) };
+  const answerer = createAnswerer({
+    ...{ state, limits: { maxTokens: 2 } },
+    slot: slot as unknown as ModelSlot,
+    update: (patch) => void Object.assign(state, patch),
+    beforeAnswer: async () => void (state.reopening ??= reopening),
+  });
+  const answer = async (id: number): Promise<Turn> => {
+    state.turns = [...state.turns, createTurn(id, { text: "Why?", documents: [] })];
+    answerer.answer(false);
+    if (id === 1) answerer.stop();
+    await work;
+    return state.turns.at(-1)!;
+  };
+  expect(await answer(1)).toMatchObject({ state: "stopped", cache: undefined });
+  expect(state).toMatchObject({ held: undefined, reopening });
+  expect((await answer(2)).cache?.reopening).toEqual(reopening);
+  expect(state.held).toEqual({ conversationId: 1, turnId: 2 });
+  expect(state.reopening).toBeUndefined();
 });
 
 /** Tells apart what engines of different tests have saved. */
