@@ -20,7 +20,7 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
   const problem = el("p", { class: "history-problem", role: "alert" });
   const file = el("input", { type: "file", id: "history-file", accept: ".json", hidden: true });
   const exportButton = button("Export all", () => void exportAll());
-  const saved = createSavedCaches(history.sessions);
+  const saved = createSavedCaches(history.sessions, () => find.focus());
   const removeAll = button("Delete all", () => void remove(history.heads));
   /** The conversation whose title is being changed. */
   let renaming: string | undefined;

@@ -3,15 +3,18 @@ import { formatMiB } from "../format.ts";
 import type { SessionShelf } from "../history/session-shelf.ts";
 import { MOST_SESSION_BYTES } from "../history/session-store.ts";
 
-/** The line that says what saved caches take, and lets go of them. */
-export function createSavedCaches(sessions: SessionShelf): {
-  readonly element: HTMLElement;
-  render(): void;
-} {
-  const said = el("span", { class: "caption figure" });
+/** The line that says what saved caches take, and lets go of them; `onDropped` is called when they are gone. */
+export function createSavedCaches(
+  sessions: SessionShelf,
+  onDropped: () => void,
+): { readonly element: HTMLElement; render(): void } {
+  const said = el("p", { class: "caption figure" });
   const drop = button("Delete saved caches", () => {
     drop.disabled = true;
-    void sessions.remove([...sessions.infos.keys()]).then(render);
+    void sessions.remove([...sessions.infos.keys()]).then(() => {
+      render();
+      onDropped();
+    });
   });
   const element = el("div", { class: "history-row" }, said, drop);
 
@@ -20,8 +23,8 @@ export function createSavedCaches(sessions: SessionShelf): {
     const bytes = [...infos.values()].reduce((sum, info) => sum + info.bytes, 0);
     const most = formatMiB(MOST_SESSION_BYTES);
     const total =
-      `Saved caches, with which a conversation goes on without being read again: ` +
-      `${formatMiB(bytes)} of at most ${most}.`;
+      `Saved caches: ${formatMiB(bytes)} of at most ${most}. ` +
+      `With its cache, a conversation goes on without being read again.`;
     setText(said, [infos.size > 0 ? total : "", problem].filter(Boolean).join(" "));
     setHidden(element, infos.size === 0 && problem === undefined);
     setHidden(drop, infos.size === 0);
