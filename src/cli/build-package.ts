@@ -73,7 +73,8 @@ async function buildPackage(): Promise<void> {
   const names = entryNames(exports);
   const source = (name: string): string => join(TOP, `src/${name}.ts`);
   const entries = Object.fromEntries(names.map((name) => [name, source(name)]));
-  await build(packageSettings(folder, entries, Object.keys(dependencies)));
+  const external = Object.keys(dependencies).map((name) => new RegExp(`^${name}(/|$)`));
+  await build(packageSettings(folder, entries, external));
   await build(inOneFile(packageSettings(folder, { standalone: source("index") }, [])));
   await buildCommand(join(TOP, "dist/cli"));
   buildTypes(TOP, names.map(source), join(folder, "types"));

@@ -1,8 +1,8 @@
+import { sha256 as incrementalSha256 } from "@noble/hashes/sha2.js";
 import { ModelFormatError, SourceError } from "../errors.ts";
 import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 import { parseJsonObject } from "../formats/json-file.ts";
 import { jsonString, jsonUint } from "../formats/json-fields.ts";
-import { Sha256 } from "./sha256.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 /** What a stored file is a copy of. Its pieces are files of their own, named by index and SHA-256. */
@@ -29,9 +29,11 @@ export async function folderOf(url: string): Promise<string> {
 
 /** SHA-256 of some bytes, in hex. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }
+
+const hex = (digest: Uint8Array): string =>
+  Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The manifest of a folder; undefined where there is none, or one that this version can't use. */
 export async function readManifest(
@@ -127,11 +129,11 @@ export async function checkWhole(
 ): Promise<void> {
   const { url, size, pieceBytes, sha256: expected } = manifest;
   if (expected === "" || (await backend.read(folder, CHECKED_FILE)) !== undefined) return;
-  const hash = new Sha256();
+  const hash = incrementalSha256.create(); // Web Crypto wants all bytes at once
   for (let at = 0; at < size; at += pieceBytes) {
     hash.update(await source.read(at, Math.min(pieceBytes, size - at), signal));
   }
-  const actual = hash.digest();
+  const actual = hex(hash.digest());
   if (actual !== expected) {
     await backend.removeFolder(folder);
     const what = `has the SHA-256 ${actual}, and not ${expected} as its hub says`;

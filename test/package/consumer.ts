@@ -53,7 +53,8 @@ export async function makeConsumer(): Promise<Consumer> {
   // What the package depends on, and what its users have for TypeScript before version 6.
   const install = (name: string): Promise<void> =>
     symlink(join(TOP, "node_modules", name), join(modules, name));
-  for (const name of ["@huggingface", "@webgpu", "eventsource-parser"]) await install(name);
+  for (const name of ["@huggingface", "@noble", "@webgpu", "eventsource-parser"])
+    await install(name);
   for (const name of ["app", "plain", "types"]) {
     await cp(join(TOP, "test/package", name), join(folder, name), { recursive: true });
   }

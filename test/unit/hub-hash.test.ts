@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { modelStore } from "../../src/hub/model-store.ts";
-import { Sha256 } from "../../src/hub/sha256.ts";
 import { memoryBackend } from "../../src/hub/store-backend.ts";
 import {
   answerRange,
@@ -12,17 +11,6 @@ import {
 } from "./range-server.ts";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
-test("SHA-256 of parts is that of the whole, at every length about a block", () => {
-  for (let length = 0; length < 200; length++) {
-    const bytes = content.subarray(0, length);
-    const hash = new Sha256();
-    for (let at = 0, part = 1; at < length; at += part, part = (part * 7 + 3) % 80) {
-      hash.update(bytes.subarray(at, Math.min(length, at + part)));
-    }
-    if (hash.digest() !== sha256(bytes)) throw new Error(`differs at ${length} bytes`);
-  }
-});
 
 let server: RangeServer;
 beforeEach(async () => (server = await startRangeServer()));

@@ -95,7 +95,10 @@ function breaches({ path, code, imports }: SourceFile): string[] {
         if (!/^\d/.test(manifest.devDependencies[packageOf(specifier)] ?? "")) {
           found.push(`${line}: not pinned exactly among the dev dependencies`);
         }
-      } else if (own !== "cli" && !packages.some((name) => specifier === name)) {
+      } else if (
+        own !== "cli" &&
+        !packages.some((name) => specifier === name || specifier.startsWith(`${name}/`))
+      ) {
         found.push(`${line}: not among the package's dependencies`);
       }
       continue;
