@@ -2,7 +2,7 @@
  * The byte alphabet of GPT-2: one printable character for each byte, in which byte-level vocabularies spell their
  * tokens. Bytes that print in Latin-1 stand for themselves, the others for U+0100 and up, in order.
  */
-const CHAR_OF_BYTE: readonly string[] = buildAlphabet();
+const CHAR_OF_BYTE: readonly string[] = /* @__PURE__ */ buildAlphabet();
 const BYTE_OF_CHAR: ReadonlyMap<string, number> = new Map(CHAR_OF_BYTE.map((c, byte) => [c, byte]));
 
 const utf8 = new TextEncoder();

@@ -7,9 +7,11 @@ export function toTemplateValue(value: unknown): TemplateValue {
   return new Environment().set("value", value);
 }
 
-// The package doesn't export its classes of values.
-const TextValue = toTemplateValue("").constructor as new (text: string) => TemplateValue;
-const UNDEFINED = toTemplateValue(undefined);
+// The package doesn't export its classes of values. Pure, so that apps without templates don't get it.
+const TextValue = /* @__PURE__ */ (() => toTemplateValue("").constructor)() as new (
+  text: string,
+) => TemplateValue;
+const UNDEFINED = /* @__PURE__ */ toTemplateValue(undefined);
 
 /** `break` or `continue` on its way to its loop, with what was written before it. */
 class LoopExit extends Error {

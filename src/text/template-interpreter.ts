@@ -20,7 +20,7 @@ const STEPS_PER_ROUND = 12;
 /** A call makes a scope. */
 const STEPS_PER_CALL = 4;
 
-const UNDEFINED = toTemplateValue(undefined);
+const UNDEFINED = /* @__PURE__ */ toTemplateValue(undefined);
 
 /** A node that stands for a value that was worked out already. */
 function constant(value: TemplateValue): TemplateNode {

@@ -1,7 +1,7 @@
 import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { build as esbuild } from "esbuild";
+import { build as esbuild, type OutputFile } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
@@ -11,6 +11,9 @@ import webpack from "webpack";
 import { launchBrowser } from "../browser/launch.ts";
 import { serveStatic } from "../browser/static-server.ts";
 import { type Consumer, makeConsumer, run, runModule, TOP } from "./consumer.ts";
+
+/** Most bytes of an app, minified, that only asks a server. */
+const MAX_REMOTE_BYTES = 30_000;
 
 let consumer: Consumer;
 let browser: Browser;
@@ -91,6 +94,8 @@ test("the standalone file imports nothing, and no file evaluates text", async ()
   for (const name of names.filter((path) => path.endsWith(".js"))) {
     const code = await readFile(join(folder, name), "utf8");
     expect(code, name).not.toMatch(/\beval\(|new Function\(|WebAssembly|SharedArrayBuffer/);
+    const isInline = /^(inline|shared.worker)\.js$/.test(name);
+    expect([name, !isInline && code.includes("new Worker(")]).toEqual([name, false]);
     const imports = [...code.matchAll(/\bfrom\s*"([^"]+)"|\bimport\s*"([^"]+)"/g)];
     const outside = imports.filter(([, from, bare]) => !(from ?? bare)?.startsWith("."));
     expect([name, /^(standalone|inline|elements)/.test(name) && outside.length > 0]).toEqual([
@@ -109,6 +114,19 @@ test("its types compile under TypeScript 5.9, 6 and 7, every declaration checked
   for (const name of ["typescript-6", "typescript-7"]) {
     await runModule(`${name}/bin/tsc`, common, consumer.folder);
   }
+});
+
+test("an app that takes one thing from it gets no other", async () => {
+  const { outputFiles } = await esbuild({
+    stdin: {
+      contents: `export { remoteEngine } from "ziggurat-llm";`,
+      resolveDir: consumer.folder,
+    },
+    ...{ bundle: true, minify: true, format: "esm", write: false },
+  });
+  const [app] = outputFiles as [OutputFile];
+  expect(app.text).toContain("chat/completions");
+  expect(app.contents.length).toBeLessThan(MAX_REMOTE_BYTES);
 });
 
 /** Opens a page, and fails where it breaks its policy or throws. */
@@ -148,13 +166,13 @@ describe("an app with a worker of its own", () => {
   const app = (): string => join(consumer.folder, "app");
   const shared = { configFile: false, logLevel: "warn", base: "./" } as const;
 
-  test("built by Vite", async () => {
-    await vite({
-      ...shared,
-      root: app(),
-      worker: { format: "es" },
-      build: { outDir: "by-vite", target: "es2023" },
-    });
+  // Which puts a worker, with what it imports on demand, into one file.
+  test("built by Vite as it comes", async () => {
+    await vite({ ...shared, root: app(), build: { outDir: "by-vite" } });
+    const assets = await readdir(join(app(), "by-vite/assets"));
+    const worker = assets.find((name) => name.startsWith("llm.worker")) ?? "";
+    const code = await readFile(join(app(), "by-vite/assets", worker), "utf8");
+    expect(code).not.toMatch(/\bimport\(/);
     expect(await pageText(join(app(), "by-vite"))).toBe(ANSWERED);
   });
 

@@ -1,7 +1,7 @@
 import { type ShaderTexts, shaderTexts } from "./texts.ts";
 
 /** What every answer needs: greedy, from the full cache, on a GPU. */
-export const TEXTS: ShaderTexts = shaderTexts(
+export const TEXTS: ShaderTexts = /* @__PURE__ */ shaderTexts(
   import.meta.glob(
     [
       "../../../shaders/argmax_*.wgsl",

@@ -1,7 +1,7 @@
 import { type ShaderTexts, shaderTexts } from "./texts.ts";
 
 /** What a cache needs that evicts. */
-export const TEXTS: ShaderTexts = shaderTexts(
+export const TEXTS: ShaderTexts = /* @__PURE__ */ shaderTexts(
   import.meta.glob(
     [
       "../../../shaders/{compact,kept,place,pool,score,select,split}_*.wgsl",

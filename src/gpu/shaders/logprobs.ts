@@ -1,7 +1,7 @@
 import { type ShaderTexts, shaderTexts } from "./texts.ts";
 
 /** What log-probabilities need. */
-export const TEXTS: ShaderTexts = shaderTexts(
+export const TEXTS: ShaderTexts = /* @__PURE__ */ shaderTexts(
   import.meta.glob(
     [
       "../../../shaders/{logprob,token_logprob}*.wgsl",

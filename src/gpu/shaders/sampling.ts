@@ -1,7 +1,7 @@
 import { type ShaderTexts, shaderTexts } from "./texts.ts";
 
 /** What choosing a token needs where it isn't the best one. */
-export const TEXTS: ShaderTexts = shaderTexts(
+export const TEXTS: ShaderTexts = /* @__PURE__ */ shaderTexts(
   import.meta.glob(
     [
       "../../../shaders/{count,sample}_*.wgsl",
