@@ -41,6 +41,7 @@ export function createSessionKeeper(
   /** What waits for its time. */
   let waiting: Unsaved | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let saving: { readonly conversationId: number; readonly abort: AbortController } | undefined;
   /** The last that was saved or opened, or wasn't worth it. */
   let settled = "";
   /** What was tried to open last: once is enough. */
@@ -51,6 +52,8 @@ export function createSessionKeeper(
 
   return {
     noteChange() {
+      // The next question goes first: its answer goes on from the same cache.
+      if (isBusy(state) && saving?.conversationId === state.conversationId) saving.abort.abort();
       const due = dueToSave();
       if (due?.key !== waiting?.key) {
         // Another conversation will take its place in the cache.
@@ -91,14 +94,20 @@ export function createSessionKeeper(
     const isHeld = state.held?.turnId === turns.at(-1)?.id && tokens > 0;
     const readings = turns.map(({ figures }) => figures);
     if (!isHeld || !isWorthSaving({ tokens, bytes: allocated }, readings)) return;
+    const abort = new AbortController();
+    saving = { conversationId, abort };
     try {
-      const blob = await engine.save();
+      const blob = await engine.save({ signal: abort.signal });
       const info = { savedAt: Date.now(), bytes: blob.size, questions: turns.length };
       // The engine is free again: the rest is the browser's work.
       void store(conversationId, info, blob);
     } catch (error) {
+      // What the next answer leaves is saved, be it nothing new.
+      if (abort.signal.aborted) settled = "";
       // Where it can't be read back, it isn't kept.
-      if (endsEngine(error) && !(error instanceof GpuOutOfMemoryError)) throw error;
+      else if (endsEngine(error) && !(error instanceof GpuOutOfMemoryError)) throw error;
+    } finally {
+      saving = undefined;
     }
   }
 

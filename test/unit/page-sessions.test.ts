@@ -16,6 +16,7 @@ import {
   type Engine,
   GpuOutOfMemoryError,
   InvalidOptionError,
+  type SaveOptions,
   SessionFormatError,
 } from "../../src/index.ts";
 import { FakeEngine } from "./fake-engine.ts";
@@ -112,9 +113,13 @@ class CacheEngine {
   memory(): unknown {
     return { kv: { tokens: this.cache.length, allocated: this.cache.length } };
   }
-  async save(): Promise<Blob> {
+  /** Saving takes as long as this does. */
+  time: Promise<void> = Promise.resolve();
+  async save({ signal }: SaveOptions): Promise<Blob> {
     this.calls.push(`save ${this.cache}`);
     this.#fail();
+    await this.time;
+    signal?.throwIfAborted();
     return new Blob([this.cache, ` ${++saves}`]);
   }
   async restore(saved: Blob): Promise<unknown> {
@@ -291,6 +296,23 @@ describe("the caches of conversations", () => {
     await tab.say("b", "stopped");
     await tab.rest();
     expect(tab.engine.calls).toEqual(["save a"]);
+    expect(kept(tab)).toEqual([1]);
+  });
+
+  test("don't keep a question waiting that comes while they are saved", async () => {
+    const tab = await openTab();
+    await tab.load();
+    await tab.say("a");
+    let end = (): void => {};
+    tab.engine.time = new Promise((resolve) => (end = resolve));
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(tab.engine.calls).toEqual(["save a"]);
+    const asked = tab.say("b", "stopped");
+    end();
+    await asked;
+    expect(kept(tab)).toEqual([]);
+    await tab.rest();
+    expect(tab.engine.calls).toEqual(["save a", "save a"]);
     expect(kept(tab)).toEqual([1]);
   });
 
