@@ -110,3 +110,28 @@ test("a worker answers as the page does, can be stopped, and its end is noticed"
   expect(outcome.isWorkerError).toBe(true);
   expect(outcome.ended).toContain("worker was ended");
 });
+
+/** In a page: what a model answers alone, and what two engines beside each other answer. */
+async function answersOfTwo(): Promise<readonly (readonly number[])[]> {
+  const { createWorkerEngine, fetchModel, loadEngine, makeWorker } = window.app;
+  const model = await fetchModel();
+  const engines = await Promise.all([loadEngine(model), createWorkerEngine(makeWorker(), model)]);
+  const ask = async (engine: (typeof engines)[number]): Promise<readonly number[]> =>
+    (await engine.generate("2718281828", { maxTokens: 60 }).result).tokenIds;
+  const alone = await ask(engines[0]);
+  await engines[0].generate("0", { maxTokens: 1 }).result; // the next one does not begin in its cache
+  const both = await Promise.all(engines.map(ask));
+  for (const engine of engines) await engine.destroy();
+  return [alone, ...both];
+}
+
+test("two engines in each of two tabs answer at once, each as one does alone", async () => {
+  const other = await page.context().newPage();
+  await other.goto(site.url);
+  await other.waitForFunction(() => window.app !== undefined);
+  const tabs = await Promise.all([page, other].map((tab) => tab.evaluate(answersOfTwo)));
+  const [alone] = tabs[0];
+  expect(alone).toHaveLength(60);
+  for (const tokenIds of tabs.flat()) expect(tokenIds).toEqual(alone);
+  await other.close();
+});
