@@ -8,7 +8,7 @@ import { runBench } from "./bench/run.ts";
 import { SHAPES } from "./bench/shapes.ts";
 import { formatReport } from "./bench/table.ts";
 import { openDawn } from "./dawn.ts";
-import { interruptible } from "./engine.ts";
+import { interruptible } from "./interruptible.ts";
 import { MODEL_FOLDER } from "./fetch-model.ts";
 import { DEFAULT_MODEL } from "./fetch/model-file.ts";
 import { openModel } from "./model.ts";

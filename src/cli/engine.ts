@@ -8,19 +8,8 @@ import {
 import type { Args } from "./args.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { openDawn } from "./dawn.ts";
+import { interruptible } from "./interruptible.ts";
 import { closeModel, findModel, weightsOption } from "./model.ts";
-
-/** Run `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process. */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupted = new AbortController();
-  const onInterrupt = (): void => interrupted.abort(new DOMException("interrupted", "AbortError"));
-  process.once("SIGINT", onInterrupt);
-  try {
-    return await work(interrupted.signal);
-  } finally {
-    process.removeListener("SIGINT", onInterrupt);
-  }
-}
 
 /** Opens Dawn when an adapter is asked for: by then the model's header was read and is sound. */
 const lateDawn = {

@@ -1,8 +1,10 @@
+import { constants } from "node:os";
 import { InvalidOptionError, LlmError } from "../index.ts";
 import { UsageError } from "./args.ts";
 import { bench } from "./bench.ts";
 import { generate } from "./generate.ts";
 import { inspect } from "./inspect.ts";
+import { OutputClosedError } from "./interruptible.ts";
 import { score } from "./score.ts";
 
 const COMMANDS: Readonly<Record<string, (argv: readonly string[]) => Promise<void>>> = {
@@ -48,6 +50,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await command(rest);
     return 0;
   } catch (error) {
+    if (error instanceof OutputClosedError) return 128 + constants.signals.SIGPIPE;
     if (error instanceof UsageError || error instanceof InvalidOptionError) {
       process.stderr.write(`ziggurat: ${usageMessage(error)}; see ziggurat --help\n`);
       return 2;
