@@ -64,19 +64,24 @@ export function connectMemoryPanel(runAddress: string): MemoryPanel {
     }
   };
 
-  const refresh = atMostEvery(REFRESH_MS, () => {
+  const memoryOf = ({ model }: ChatState): MemoryReport | undefined =>
+    model.step === "ready" ? model.engine.memory() : undefined;
+  const refreshTable = atMostEvery(REFRESH_MS, () => {
+    if (latest !== undefined) show(memoryOf(latest));
+  });
+  const refreshKv = atMostEvery(REFRESH_MS, () => {
     if (latest === undefined) return;
-    const { model } = latest;
-    const memory = model.step === "ready" ? model.engine.memory() : undefined;
-    kv.render(latest, memory);
-    show(memory);
+    kv.render(latest, memoryOf(latest));
+    // Half a beat later, so that no frame has both to lay out.
+    setTimeout(() => refreshTable.ask(), REFRESH_MS / 2);
   });
 
   return {
     render(state) {
       latest = state;
-      if (isBusy(state)) refresh.ask();
-      else refresh.now();
+      if (isBusy(state)) return refreshKv.ask();
+      refreshKv.now();
+      refreshTable.now();
     },
   };
 }
