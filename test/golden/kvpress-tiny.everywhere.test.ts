@@ -1,7 +1,4 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { createCache } from "../../src/cache/create-cache.ts";
-import { resolveCacheOptions } from "../../src/cache/options.ts";
-import { score } from "../../src/engine/score.ts";
 import { meanDifference } from "./compare.ts";
 import { goldenPath, readGolden } from "./format.ts";
 import { compareKept } from "./kept-rows.ts";
@@ -31,21 +28,9 @@ describe.each(["f32", "f16"] as const)(
     test.each(golden.cases.map((reference) => [reference.name, reference] as const))(
       "%s",
       async (_name, reference) => {
-        const { gpu, config, cache: other } = model.runtime;
-        const options = resolveCacheOptions({ kvDtype, ...optionsOf(reference) }, config.numLayers);
-        const cache = await createCache(gpu, other.shape, options);
-        const runtime = { ...model.runtime, cache };
-        const result = await score(
-          runtime,
-          Uint32Array.from(tokenIds),
-          { contextTokens: context },
-          () => {},
-        );
+        const options = optionsOf(reference);
+        const { result, kept } = await model.score(tokenIds, context, options);
         expect(result.cache.layers.map(({ budget }) => budget)).toEqual(options.layerBudgets);
-        const all = await Promise.all(reference.kept.map((_, layer) => cache.keptPositions(layer)));
-        const kept = all.map((heads) =>
-          heads.map((at) => at.filter((position) => position < context)),
-        );
         const { swaps, rows } = compareKept(reference, kept, EDGE);
         const nats = meanDifference(result.logprobs, reference.logprobs);
         console.log(
@@ -54,7 +39,6 @@ describe.each(["f32", "f16"] as const)(
         );
         expect(swaps / rows).toBeLessThan(SWAP_SHARE);
         expect(nats).toBeLessThan(MEAN_NATS);
-        cache.destroy();
       },
     );
   },

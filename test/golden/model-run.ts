@@ -1,12 +1,15 @@
 import { afterAll } from "vitest";
 import type { KvDtype } from "../../src/cache/layout.ts";
-import { resolveCacheOptions } from "../../src/cache/options.ts";
+import { createCache } from "../../src/cache/create-cache.ts";
+import { type CacheOptions, resolveCacheOptions } from "../../src/cache/options.ts";
 import { openFileSource } from "../../src/cli/file-source.ts";
 import { DecodeLoop } from "../../src/engine/decode-loop.ts";
 import { Decoder } from "../../src/engine/decoder.ts";
 import { LogprobBlocks } from "../../src/engine/logprob-blocks.ts";
 import { prefill } from "../../src/engine/prefill.ts";
 import { createRuntime, type Runtime } from "../../src/engine/runtime.ts";
+import { score } from "../../src/engine/score.ts";
+import type { ScoreResult } from "../../src/index.ts";
 import { readGguf } from "../../src/formats/gguf.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { readModelConfig } from "../../src/model/config.ts";
@@ -98,6 +101,31 @@ export class ModelRun {
     const logprobs = (await blocks?.read()) ?? [];
     blocks?.destroy();
     return { tokenIds, logprobs };
+  }
+
+  /**
+   * What the engine's `score` gives with a cache of its own, and what that keeps of the context: `[layer][KV head]`.
+   * @param passTokens tokens that fit at a time, where fewer are to fit than do
+   */
+  async score(
+    tokenIds: readonly number[],
+    context: number,
+    options: CacheOptions,
+    passTokens: number = this.runtime.passTokens,
+  ): Promise<{ result: ScoreResult; kept: number[][][] }> {
+    const { gpu, config, cache: other } = this.runtime;
+    const kvDtype = other.shape.dtype;
+    const resolved = resolveCacheOptions({ kvDtype, ...options }, config.numLayers);
+    const cache = await createCache(gpu, other.shape, resolved);
+    const runtime = { ...this.runtime, cache, passTokens };
+    const ids = Uint32Array.from(tokenIds);
+    const result = await score(runtime, ids, { contextTokens: context }, () => {});
+    const all = await Promise.all(
+      Array.from({ length: config.numLayers }, (_, layer) => cache.keptPositions(layer)),
+    );
+    cache.destroy();
+    const isContext = (position: number): boolean => position < context;
+    return { result, kept: all.map((heads) => heads.map((at) => at.filter(isContext))) };
   }
 
   async #decode(maxTokens: number, stopTokenIds: readonly number[]): Promise<number[]> {

@@ -1,10 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { createCache } from "../../src/cache/create-cache.ts";
-import { resolveCacheOptions } from "../../src/cache/options.ts";
 import { MODEL_FOLDER } from "../../src/cli/fetch-model.ts";
 import { DEFAULT_MODEL } from "../../src/cli/fetch/model-file.ts";
-import { score } from "../../src/engine/score.ts";
-import type { CacheOptions, ScoreResult } from "../../src/index.ts";
+import type { CacheOptions } from "../../src/index.ts";
 import { meanDifference } from "./compare.ts";
 import { keptPositions, type PassesCase, readGolden } from "./format.ts";
 import { ModelRun } from "./model-run.ts";
@@ -55,28 +52,11 @@ describe("a prompt in several passes", () => {
     model = await ModelRun.open(`${MODEL_FOLDER}/${DEFAULT_MODEL.name}`, { kvDtype });
   });
 
-  /** What the engine's `score` gives where so many tokens fit at a time, and the positions that it keeps. */
-  async function read(reference: PassesCase): Promise<{ result: ScoreResult; kept: number[][][] }> {
-    const { gpu, config, cache: other } = model.runtime;
-    const options = resolveCacheOptions({ kvDtype, ...optionsOf(reference) }, config.numLayers);
-    const cache = await createCache(gpu, other.shape, options);
-    const runtime = { ...model.runtime, cache, passTokens: reference.passTokens };
-    const result = await score(
-      runtime,
-      Uint32Array.from(tokenIds),
-      { contextTokens: context },
-      () => {},
-    );
-    const all = await Promise.all(reference.kept.map((_, layer) => cache.keptPositions(layer)));
-    cache.destroy();
-    const isContext = (position: number): boolean => position < context;
-    return { result, kept: all.map((heads) => heads.map((at) => at.filter(isContext))) };
-  }
-
   test.each(cases.map((reference) => [reference.name, reference] as const))(
     "%s",
     async (name, reference) => {
-      const { result, kept } = await read(reference);
+      const options = optionsOf(reference);
+      const { result, kept } = await model.score(tokenIds, context, options, reference.passTokens);
       const { cache, logprobs } = result;
       expect(cache).toMatchObject({ passes: reference.passes, evicted: true, tokens: context });
       const sum = (rows: readonly number[]): number => rows.reduce((all, row) => all + row, 0);
