@@ -1,4 +1,5 @@
 import type { RunTrace } from "../src/profile.ts";
+import { randomId } from "./random-id.ts";
 
 /**
  * A chat page's run, shown by memory pages in other tabs of this browser while the chat page is open.
@@ -30,9 +31,7 @@ export function offerRun(current: CurrentRun): {
   /** There is something new to show. */
   changed(): void;
 } {
-  const page = [...crypto.getRandomValues(new Uint8Array(8))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
+  const page = randomId();
   const channel = new BroadcastChannel(CHANNEL);
   const post = (message: RunMessage): void => channel.postMessage(message); // oxlint-disable-line unicorn/require-post-message-target-origin
   channel.addEventListener("message", ({ data }: MessageEvent<RunMessage>) => {

@@ -1,6 +1,7 @@
 import { writeHistoryFile } from "./history-file.ts";
+import { randomId } from "../random-id.ts";
 import type { Shelf } from "./shelf.ts";
-import { newConversationId, type StoredConversation } from "./stored-conversation.ts";
+import type { ConversationHead, StoredConversation } from "./stored-conversation.ts";
 
 /** What became of an import. */
 export interface ImportCount {
@@ -9,9 +10,11 @@ export interface ImportCount {
   readonly known: number;
 }
 
-/** All conversations of a shelf as a file, latest first; what was saved of caches isn't in it. */
-export async function exportFrom(shelf: Shelf): Promise<string> {
-  const heads = [...shelf.heads.values()].sort((a, b) => b.changedAt - a.changedAt);
+/** Conversations of a shelf as a file, in the order of `heads`; what was saved of caches isn't in it. */
+export async function exportFrom(
+  shelf: Shelf,
+  heads: readonly ConversationHead[],
+): Promise<string> {
   const all = await Promise.all(heads.map(({ id }) => shelf.read(id)));
   return writeHistoryFile(all.filter((found) => found !== undefined));
 }
@@ -25,7 +28,7 @@ export async function importInto(
   for (const conversation of conversations) {
     const there = await shelf.read(conversation.id);
     if (there !== undefined && isSame(there, conversation)) continue;
-    const id = there === undefined ? conversation.id : newConversationId();
+    const id = there === undefined ? conversation.id : randomId();
     await shelf.put({ ...conversation, id, revision: 0 });
     added += 1;
   }

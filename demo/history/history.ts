@@ -1,5 +1,6 @@
 import type { Chat } from "../chat.ts";
 import type { Turn } from "../conversation.ts";
+import { randomId } from "../random-id.ts";
 import { readHistoryFile } from "./history-file.ts";
 import { exportFrom, type ImportCount, importInto } from "./history-transfer.ts";
 import type { SessionShelf } from "./session-shelf.ts";
@@ -7,7 +8,6 @@ import { createShelf } from "./shelf.ts";
 import {
   type ConversationHead,
   fingerprint,
-  newConversationId,
   type StoredConversation,
   titleOf,
   toStored,
@@ -105,7 +105,7 @@ export function createHistory(chat: Chat, onChange: () => void): History {
     const time = Date.now();
     const turns = of.turns.map(toStored);
     const before = of.head ?? {
-      id: newConversationId(),
+      id: randomId(),
       title: titleOf(turns),
       createdAt: time,
       revision: 0,
@@ -115,7 +115,7 @@ export function createHistory(chat: Chat, onChange: () => void): History {
     if (written === undefined) {
       // Another tab has written it, or deleted it: nothing of either is to be lost.
       const title = `${wanted.title} (copy)`;
-      written = await shelf.put({ ...wanted, id: newConversationId(), title, revision: 0 });
+      written = await shelf.put({ ...wanted, id: randomId(), title, revision: 0 });
       if (of === tracked) elsewhere = { said: COPIED, canShow: false };
     }
     of.head = written;
@@ -247,7 +247,7 @@ export function createHistory(chat: Chat, onChange: () => void): History {
 
     async exportAll() {
       await history.save();
-      return enqueue(() => exportFrom(shelf));
+      return enqueue(() => exportFrom(shelf, history.heads));
     },
 
     async importFile(file) {

@@ -45,12 +45,6 @@ export interface StoredConversation extends ConversationHead {
 
 const TITLE_LENGTH = 80;
 
-/** An id that no other conversation has. */
-export function newConversationId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** The first words of the first question, or the name of its document. */
 export function titleOf(turns: readonly Pick<Turn, "text" | "documents">[]): string {
   const [first] = turns;

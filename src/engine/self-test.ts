@@ -9,6 +9,9 @@ import type { Runtime } from "./runtime.ts";
 /** Two ways to the same logits may differ by so much of their spread: f16 rows, other orders of sums. */
 const TOLERANCE = 0.05;
 
+/** Any two will do. */
+export const TEST_TOKENS = [0, 1] as const;
+
 /**
  * Two tokens through the model, by the kernels that read prompts, then one by those and one by those that
  * decode: the chosen variants have to agree, on the model's own weights. Takes about two decode steps.
@@ -26,8 +29,8 @@ export async function selfTest(runtime: Runtime): Promise<void> {
   };
   const decoder = new Decoder(trial);
   try {
-    const [first, second] = [0, 1];
-    const together = await promptLogits(trial, decoder, [first, second]);
+    const [first, second] = TEST_TOKENS;
+    const together = await promptLogits(trial, decoder, TEST_TOKENS);
     trial.cache.clear();
     await promptLogits(trial, decoder, [first]);
     const stepped = await decoder.step(second);

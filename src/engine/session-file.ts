@@ -1,6 +1,7 @@
 import { type CacheImage, type HeadExtent, layerImageBytes } from "../cache/cache-image.ts";
 import { queryRingBytes } from "../cache/layout.ts";
 import { SessionFormatError } from "../errors.ts";
+import { sha256, toHex } from "../formats/sha256.ts";
 import {
   type SessionHeader,
   type SessionOwner,
@@ -93,7 +94,7 @@ export async function readSession(
   const prelude = await read(0, PRELUDE_BYTES);
   const headerBytes = checkPrelude(prelude, blob.size);
   const text = await read(PRELUDE_BYTES, headerBytes);
-  await checkHash("the header", text, hex(prelude.subarray(16)));
+  await checkHash("the header", text, toHex(prelude.subarray(16)));
   const header = readHeader(owner, text);
   const sizes = partBytes(owner, header);
   const starts: number[] = [];
@@ -190,14 +191,6 @@ async function checkHash(
 
 function check(field: string, expected: string, got: string): void {
   if (expected !== got) throw new SessionFormatError(field, expected, got);
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function hexBytes(text: string): Uint8Array {

@@ -8,9 +8,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { fileWeightBytes } from "../model/layouts.ts";
 import { quantizingBytes } from "../model/quantize-plan.ts";
 import { planMemory } from "../profile/plan.ts";
-
-/** Tokens that the self-test reads at once. */
-const TEST_TOKENS = 2;
+import { TEST_TOKENS } from "./self-test.ts";
 
 /** The larger first. */
 const WEIGHTS: readonly QuantizedWeights[] = ["q8", "q4"];
@@ -24,7 +22,12 @@ export function loadBytes(
   const { numLayers, numHeads, numKvHeads, headDim } = config;
   const shape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
   const weights = fileWeightBytes(file);
-  const plan = planMemory({ model: config, weights, tokens: TEST_TOKENS, cache: { kvDtype } });
+  const plan = planMemory({
+    model: config,
+    weights,
+    tokens: TEST_TOKENS.length,
+    cache: { kvDtype },
+  });
   const peak = Math.max(plan.peak, weights + quantizingBytes(file));
   return peak + compressedFixedBytes(shape, windowSize);
 }

@@ -3,6 +3,7 @@ import { ModelFormatError, SourceError } from "../errors.ts";
 import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 import { parseJsonObject } from "../formats/json-file.ts";
 import { jsonString, jsonUint } from "../formats/json-fields.ts";
+import { sha256, toHex } from "../formats/sha256.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 /** What a stored file is a copy of. Its pieces are files of their own, named by index and SHA-256. */
@@ -26,14 +27,6 @@ const PIECE = /^piece-(\d+)-([0-9a-f]{64})$/;
 export async function folderOf(url: string): Promise<string> {
   return (await sha256(new TextEncoder().encode(url))).slice(0, 32);
 }
-
-/** SHA-256 of some bytes, in hex. */
-export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
-}
-
-const hex = (digest: Uint8Array): string =>
-  Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The manifest of a folder; undefined where there is none, or one that this version can't use. */
 export async function readManifest(
@@ -133,7 +126,7 @@ export async function checkWhole(
   for (let at = 0; at < size; at += pieceBytes) {
     hash.update(await source.read(at, Math.min(pieceBytes, size - at), signal));
   }
-  const actual = hex(hash.digest());
+  const actual = toHex(hash.digest());
   if (actual !== expected) {
     await backend.removeFolder(folder);
     const what = `has the SHA-256 ${actual}, and not ${expected} as its hub says`;

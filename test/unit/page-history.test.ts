@@ -4,11 +4,11 @@ import { readHistoryFile, writeHistoryFile } from "../../demo/history/history-fi
 import {
   fingerprint,
   fromStored,
-  newConversationId,
   type StoredConversation,
   titleOf,
   toStored,
 } from "../../demo/history/stored-conversation.ts";
+import { randomId } from "../../demo/random-id.ts";
 
 const answered: Turn = {
   ...createTurn(3, {
@@ -86,7 +86,7 @@ test("a fingerprint changes with each piece, state and attempt", () => {
 });
 
 test("ids don't repeat", () => {
-  const ids = Array.from({ length: 100 }, newConversationId);
+  const ids = Array.from({ length: 100 }, randomId);
   expect(new Set(ids).size).toBe(100);
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{24}$/);
 });
