@@ -6,6 +6,8 @@ export { createWorkerEngine, type WorkerLoadOptions } from "./api/worker-client.
 export type { WorkerLike } from "./api/worker-link.ts";
 export { loadEngine } from "./engine/load.ts";
 export type { ModelSource } from "./hub/open-source.ts";
+export type * from "./engine/generate-types.ts";
+export type * from "./engine/memory-types.ts";
 export type * from "./engine/types.ts";
 export type { ByteSource } from "./formats/byte-source.ts";
 export type { ModelFolder } from "./formats/folder.ts";

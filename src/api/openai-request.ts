@@ -1,4 +1,4 @@
-import type { GenerateOptions } from "../engine/types.ts";
+import type { GenerateOptions } from "../engine/generate-types.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
 import type { ChatCompletionMessage, ChatCompletionRequest } from "./openai-types.ts";

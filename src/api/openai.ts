@@ -1,13 +1,12 @@
 import type {
   AnswerResult,
-  ChatEngine,
-  Engine,
   Generation,
   GenerateResult,
   StepLogprobs,
   TokenLogprob,
   Usage,
-} from "../engine/types.ts";
+} from "../engine/generate-types.ts";
+import type { ChatEngine, Engine } from "../engine/types.ts";
 import { readRequest } from "./openai-request.ts";
 import type {
   ChatCompletion,

@@ -1,4 +1,9 @@
-import type { FinishReason, GenerateTimings, StepLogprobs, Usage } from "../engine/types.ts";
+import type {
+  FinishReason,
+  GenerateTimings,
+  StepLogprobs,
+  Usage,
+} from "../engine/generate-types.ts";
 import { RemoteError } from "../errors.ts";
 import { readRemoteLogprobs } from "./remote-logprobs.ts";
 

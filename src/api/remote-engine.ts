@@ -1,7 +1,6 @@
 import { GenerationStream } from "../engine/generation.ts";
 import type {
   AnswerResult,
-  ChatEngine,
   FinishReason,
   GenerateOptions,
   Generation,
@@ -9,7 +8,8 @@ import type {
   Prompt,
   StepLogprobs,
   Usage,
-} from "../engine/types.ts";
+} from "../engine/generate-types.ts";
+import type { ChatEngine } from "../engine/types.ts";
 import { InvalidOptionError, RemoteError } from "../errors.ts";
 import { resolveSampling } from "../sampling/options.ts";
 import { answerTimings, readChunk } from "./remote-chunk.ts";

@@ -1,4 +1,4 @@
-import type { StepLogprobs, TokenLogprob } from "../engine/types.ts";
+import type { StepLogprobs, TokenLogprob } from "../engine/generate-types.ts";
 
 /** A token of `/chat/completions`; a server may send anything. */
 interface WireToken {

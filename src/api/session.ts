@@ -1,10 +1,12 @@
 import { GenerationStream } from "../engine/generation.ts";
 import type {
-  Engine,
   GenerateOptions,
   GenerateResult,
   Generation,
   Piece,
+} from "../engine/generate-types.ts";
+import type {
+  Engine,
   ReadOptions,
   ReadResult,
   RestoreOptions,

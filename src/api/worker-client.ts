@@ -1,6 +1,7 @@
 import { GenerationStream } from "../engine/generation.ts";
 import type { ModelSource } from "../hub/open-source.ts";
-import type { Engine, GenerateResult, LoadOptions, Piece } from "../engine/types.ts";
+import type { GenerateResult, Piece } from "../engine/generate-types.ts";
+import type { Engine, LoadOptions } from "../engine/types.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { type WorkerLike, WorkerLink } from "./worker-link.ts";

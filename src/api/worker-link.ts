@@ -1,4 +1,4 @@
-import type { Piece } from "../engine/types.ts";
+import type { Piece } from "../engine/generate-types.ts";
 import { InvalidOptionError, WorkerError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import { Inbox } from "./inbox.ts";

@@ -1,4 +1,6 @@
-import type { Engine, MemoryReport, Piece } from "../engine/types.ts";
+import type { Piece } from "../engine/generate-types.ts";
+import type { MemoryReport } from "../engine/memory-types.ts";
+import type { Engine } from "../engine/types.ts";
 import type { WireError } from "./wire-errors.ts";
 
 /** Both halves must speak the same one: a page may run with a worker from an older cache. */

@@ -1,5 +1,5 @@
 import type { GpuContext } from "../gpu/device.ts";
-import type { AdapterSummary } from "./types.ts";
+import type { AdapterSummary } from "./memory-types.ts";
 
 /** What a report says of the GPU. */
 export function adapterSummary({ info, features, limits, isSoftware }: GpuContext): AdapterSummary {

@@ -17,14 +17,15 @@ import type { Runtime } from "./runtime.ts";
 import type * as session from "./session.ts";
 import { tracing } from "./tracing.ts";
 import type {
-  AdapterSummary,
-  Engine,
   GenerateOptions,
   GenerateResult,
   Generation,
-  MemoryReport,
   Piece,
   Prompt,
+} from "./generate-types.ts";
+import type { AdapterSummary, MemoryReport } from "./memory-types.ts";
+import type {
+  Engine,
   PromptPreview,
   ReadOptions,
   ReadResult,

@@ -26,7 +26,7 @@ import type {
   Piece,
   Prompt,
   StepLogprobs,
-} from "./types.ts";
+} from "./generate-types.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
 

@@ -1,4 +1,4 @@
-import type { AnswerResult, GenerateResult, Generation, Piece } from "./types.ts";
+import type { AnswerResult, GenerateResult, Generation, Piece } from "./generate-types.ts";
 
 /** Makes an answer out of what produces it: iterated by the caller, or drained for its result. */
 export class GenerationStream<R extends AnswerResult = GenerateResult> implements Generation<R> {

@@ -1,7 +1,8 @@
 import type { KvCache } from "../cache/kv-cache.ts";
 import { fullCacheBytes } from "../cache/layout.ts";
 import type { BufferAllocator } from "../gpu/buffers.ts";
-import type { CacheReport, LayerMemory, MemoryReport } from "./types.ts";
+import type { CacheReport } from "./generate-types.ts";
+import type { LayerMemory, MemoryReport } from "./memory-types.ts";
 
 /** The memory report: a view of the ledger, and of the cache's rows. */
 export function memoryReport(

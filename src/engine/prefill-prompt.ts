@@ -3,7 +3,7 @@ import type { Reuse } from "./conversation.ts";
 import type { Decoder } from "./decoder.ts";
 import { prefill, type PrefillEnd, type PrefillOptions } from "./prefill.ts";
 import { type Runtime, writeState } from "./runtime.ts";
-import type { PrefillProgress } from "./types.ts";
+import type { PrefillProgress } from "./generate-types.ts";
 
 /** Which of the tokens a pass reads: so many from index `first` on. */
 export interface Pass {

@@ -4,7 +4,7 @@ import { CHUNK_TOKENS, PREFILL_DISPATCHES } from "../model/activation-sizes.ts";
 import { type Activations, recordLayer, type TokenRange } from "../model/forward.ts";
 import { cacheSample } from "./memory.ts";
 import { createActivations, createRecorder, type Runtime, writeState } from "./runtime.ts";
-import type { PrefillProgress } from "./types.ts";
+import type { PrefillProgress } from "./generate-types.ts";
 
 /** Submits in flight: the GPU never runs dry, and an abort is felt soon. */
 const SUBMITS_IN_FLIGHT = 3;

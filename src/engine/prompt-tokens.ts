@@ -1,6 +1,6 @@
 import { InvalidOptionError } from "../errors.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Prompt } from "./types.ts";
+import type { Prompt } from "./generate-types.ts";
 
 /**
  * Token ids of a prompt: a raw text as it is, a conversation through the chat template, with what

@@ -5,7 +5,8 @@ import type { EngineParts } from "./parts.ts";
 import { prefillPrompt } from "./prefill-prompt.ts";
 import { promptTokens } from "./prompt-tokens.ts";
 import { withSmallerPlan } from "./smaller-plan.ts";
-import type { Prompt, ReadOptions, ReadResult } from "./types.ts";
+import type { Prompt } from "./generate-types.ts";
+import type { ReadOptions, ReadResult } from "./types.ts";
 
 /** Read a prompt into the cache without answering it; when this throws, the cache is as it was before. */
 export async function read(

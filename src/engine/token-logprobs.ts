@@ -3,7 +3,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { BufferBinding, DispatchList } from "../gpu/recorder.ts";
 import { MAX_LOGPROBS } from "../sampling/options.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { StepLogprobs, TokenLogprob } from "./types.ts";
+import type { StepLogprobs, TokenLogprob } from "./generate-types.ts";
 
 /** Words of a step in the ring: the chosen token's log-probability, then ids and log-probabilities. */
 export const LOGPROB_WORDS: number = 1 + 2 * MAX_LOGPROBS;

@@ -3,7 +3,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace, TraceToken } from "../profile/trace.ts";
 import { StreamingDetokenizer } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { AdapterSummary } from "./types.ts";
+import type { AdapterSummary } from "./memory-types.ts";
 
 /** What a trace says of the model, the GPU and the cache. */
 export function traceFacts(

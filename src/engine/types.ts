@@ -1,13 +1,18 @@
-import type { KvDtype } from "../cache/layout.ts";
 import type { TokenScores } from "../cache/kept-scores.ts";
 import type { CacheOptions } from "../cache/options.ts";
-import type { BufferPurpose } from "../gpu/buffers.ts";
 import type { QuantizedWeights } from "../formats/tensor-types.ts";
 import type { MatrixReport } from "../model/matrix-upload.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace } from "../profile/trace.ts";
-import type { SamplingOptions } from "../sampling/options.ts";
-import type { ChatMessage } from "../text/chat-template.ts";
+import type { MemoryReport, AdapterSummary } from "./memory-types.ts";
+import type {
+  PrefillProgress,
+  Prompt,
+  GenerateOptions,
+  AnswerResult,
+  CacheReport,
+  Generation,
+} from "./generate-types.ts";
 
 /** How far loading has come. Bytes count what was read of the model file. */
 export interface LoadProgress {
@@ -58,115 +63,6 @@ export interface TraceOptions {
    * head and token. Default false.
    */
   readonly scores?: boolean;
-}
-
-/** How far reading the prompt has come, in tokens of work over all layers. */
-export interface PrefillProgress {
-  /** Prompt tokens, scaled by the share of the layers that is done. */
-  readonly doneTokens: number;
-  readonly totalTokens: number;
-}
-
-/** A conversation (for the model's chat template), a raw text, or the token ids of one. */
-export type Prompt = string | readonly ChatMessage[] | readonly number[];
-
-export interface GenerateOptions extends SamplingOptions {
-  /** Most tokens to generate; by default 512, or less where the context ends. */
-  readonly maxTokens?: number;
-  /** Texts that end the answer; they are not part of it. */
-  readonly stop?: readonly string[];
-  readonly signal?: AbortSignal;
-  /** Called as the prompt is read, after each chunk of a layer. */
-  readonly onPrefill?: (progress: PrefillProgress) => void;
-}
-
-/** A piece of the answer: whole characters, as many tokens as one read-back brought; a server tells no ids. */
-export interface Piece {
-  readonly text: string;
-  readonly tokenIds: readonly number[];
-  /** One for each token, with the option `logprobs`. */
-  readonly logprobs?: readonly StepLogprobs[];
-}
-
-/** A token and how probable the model finds it. */
-export interface TokenLogprob {
-  /** Undefined where a server answered. */
-  readonly tokenId: number | undefined;
-  /** Its bytes as text, U+FFFD where they are no whole character; control tokens as they are spelled. */
-  readonly text: string;
-  /** None for control tokens. */
-  readonly bytes: readonly number[];
-  /** Natural log-probability, before bias, penalties, temperature and cuts. */
-  readonly logprob: number;
-}
-
-/** The token that a step chose, and the best ones in its place. */
-export interface StepLogprobs extends TokenLogprob {
-  /** As many as the option `logprobs` asks for, from the best on. */
-  readonly top: readonly TokenLogprob[];
-}
-
-/** Why an answer ended: the model stopped (or a stop text came), or `maxTokens` were made. */
-export type FinishReason = "stop" | "length";
-
-/** Wall time, and rates that leave out loading and (for decode) the first token. */
-export interface GenerateTimings {
-  readonly prefillTokens: number;
-  readonly prefillMs: number;
-  readonly prefillTokensPerSecond: number;
-  readonly decodeTokens: number;
-  readonly decodeMs: number;
-  readonly decodeTokensPerSecond: number;
-  /** From the call to the first piece. */
-  readonly timeToFirstTokenMs: number;
-}
-
-/** What every answer comes to, wherever it was made. */
-export interface AnswerResult {
-  readonly text: string;
-  /** Those of all pieces, with the option `logprobs`. */
-  readonly logprobs?: readonly StepLogprobs[];
-  readonly finishReason: FinishReason;
-  /** Undefined where a server did not tell. */
-  readonly usage: Usage | undefined;
-  readonly timings: GenerateTimings;
-}
-
-/** An answer of an engine on this device. */
-export interface GenerateResult extends AnswerResult {
-  /** Generated tokens, the stop token not included. */
-  readonly tokenIds: readonly number[];
-  readonly promptTokenIds: readonly number[];
-  readonly usage: Usage;
-  readonly memory: MemoryReport;
-  readonly cache: CacheReport;
-}
-
-/** Tokens of a call. */
-export interface Usage {
-  readonly promptTokens: number;
-  /** Prompt tokens that the cache had seen already. */
-  readonly cachedTokens: number;
-  readonly completionTokens: number;
-}
-
-/** What the cache policy did. */
-export interface CacheReport {
-  readonly policy: string;
-  readonly kvDtype: KvDtype;
-  /** Tokens seen. */
-  readonly tokens: number;
-  /** False: the last compression kept everything, because the prompt is shorter than the budget. */
-  readonly evicted: boolean;
-  /** Passes in which the prompt was read; 0 where all of it was in the cache. */
-  readonly passes: number;
-  readonly layers: readonly LayerMemory[];
-}
-
-/** An answer in the making: iterate over its pieces, or await its result. */
-export interface Generation<R extends AnswerResult = GenerateResult> extends AsyncIterable<Piece> {
-  /** Settles when the answer is complete; rejects as the iteration does. */
-  readonly result: Promise<R>;
 }
 
 /**
@@ -242,80 +138,6 @@ export interface ScoreResult {
   readonly memory: MemoryReport;
   /** After the context was compressed, before the rest was appended. */
   readonly cache: CacheReport;
-}
-
-/** Cache rows and bytes of one KV head. */
-export interface HeadMemory {
-  /** Rows that the policy allows it, window included. */
-  readonly budget: number;
-  /** Rows in use. */
-  readonly length: number;
-  /** Rows allocated. */
-  readonly capacity: number;
-  readonly bytes: number;
-}
-
-/** Cache rows and bytes of one layer. */
-export interface LayerMemory {
-  /** Rows per KV head that the policy allows, window included. */
-  readonly budget: number;
-  /** Rows in use, of the longest KV head. */
-  readonly length: number;
-  /** Rows allocated, of the longest KV head. */
-  readonly capacity: number;
-  /** Bytes allocated for keys, values and positions. */
-  readonly bytes: number;
-  /** What policy `full` would have allocated, same dtype. */
-  readonly fullBytes: number;
-  /** Each KV head on its own: they differ where a policy shares rows out by need (`ada-kv`). */
-  readonly heads: readonly HeadMemory[];
-  /**
-   * Measured share of the window's attention that the kept rows carry, per KV head; empty where the
-   * policy ranks without attention.
-   */
-  readonly keptMass: readonly number[];
-}
-
-/**
- * GPU bytes by purpose: a view of the one ledger (design section 6 says what counts as kv). Peaks are those since
- * the model was loaded and tested, or since `setCache`.
- */
-export interface MemoryReport {
-  readonly weights: number;
-  readonly kv: {
-    /** Tokens seen so far, without a prompt that is being read. */
-    readonly tokens: number;
-    readonly allocated: number;
-    /** What policy `full` would have allocated by now, same dtype: a prompt in work counts whole. */
-    readonly full: number;
-    readonly saved: number;
-    readonly peak: number;
-    readonly layers: readonly LayerMemory[];
-  };
-  readonly activations: number;
-  readonly staging: number;
-  readonly uniforms: number;
-  readonly total: number;
-  readonly peak: number;
-  /** Bytes of host memory that hold rows to return to (regenerate, edit, abort). */
-  readonly hostBytes: number;
-  /** Most bytes of each purpose at one time, each on its own. */
-  readonly peaks: Readonly<Record<BufferPurpose, number>>;
-}
-
-/** The GPU that the engine runs on. */
-export interface AdapterSummary {
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly device: string;
-  readonly description: string;
-  readonly isSoftware: boolean;
-  readonly features: readonly string[];
-  readonly maxBufferSize: number;
-  readonly maxStorageBufferBindingSize: number;
-  /** 0 where the browser does not say. */
-  readonly subgroupMinSize: number;
-  readonly subgroupMaxSize: number;
 }
 
 /** What `generate` would read for a prompt. */
