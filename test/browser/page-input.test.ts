@@ -76,7 +76,7 @@ function keptTurn(question: string): Promise<unknown> {
 test("the sample of a long chat puts its turns before the question, and says that no model wrote them", async () => {
   await page.getByRole("button", { name: "Go on with a long chat" }).click();
   await expect.poll(() => page.locator(".turn[data-state=done]").count()).toBe(5);
-  const said = await page.locator(".turn-status").allInnerTexts();
+  const said = await page.locator(".turn-status").allTextContents();
   expect(new Set(said)).toEqual(new Set(["Part of the sample, not written by a model."]));
   const question = page.getByRole("textbox", { name: "Your question" });
   expect(await question.inputValue()).toBe("When is the library open, and who has the key?");
