@@ -6,6 +6,7 @@ import type {
   Piece,
 } from "../engine/generate-types.ts";
 import type {
+  CallOptions,
   Engine,
   ReadOptions,
   ReadResult,
@@ -30,9 +31,9 @@ export interface Session {
   /** Answer a message; both become part of the conversation when the answer is complete. @throws as `engine.generate` */
   generate(added: Addition, options?: GenerateOptions): Generation;
   /** Another session that goes on from here, without reading anything again. */
-  clone(): Promise<Session>;
+  clone(options?: CallOptions): Promise<Session>;
   /** The session as a file, for `restoreSession`. It holds the whole conversation. @throws as `engine.save` */
-  save(options?: Pick<SaveOptions, "signal">): Promise<Blob>;
+  save(options?: CallOptions): Promise<Blob>;
 }
 
 /** Which session's cache an engine holds. */
@@ -56,7 +57,7 @@ export async function restoreSession(
   saved: Blob,
   options: RestoreOptions = {},
 ): Promise<Session> {
-  await holders.get(engine)?.letGo();
+  await holders.get(engine)?.letGo(callOptions(options));
   holders.delete(engine);
   const { note } = await engine.restore(saved, options);
   const session = new CacheSession(engine, readMessages(note), saved);
@@ -84,7 +85,7 @@ class CacheSession implements Session {
 
   async append(added: Addition, options: ReadOptions = {}): Promise<ReadResult> {
     const messages = [...this.#messages, ...messagesOf(added)];
-    await this.#hold();
+    await this.#hold(callOptions(options));
     const result = await this.#engine.read(messages, options);
     this.#changed(messages, result.promptTokenIds);
     return result;
@@ -94,13 +95,13 @@ class CacheSession implements Session {
     return new GenerationStream(this.#generate(added, options));
   }
 
-  async clone(): Promise<Session> {
-    const saved = this.#messages.length > 0 ? await this.save() : undefined;
+  async clone(options: CallOptions = {}): Promise<Session> {
+    const saved = this.#messages.length > 0 ? await this.save(options) : undefined;
     return new CacheSession(this.#engine, this.#messages, saved);
   }
 
-  async save({ signal }: Pick<SaveOptions, "signal"> = {}): Promise<Blob> {
-    const options = signal === undefined ? {} : { signal };
+  async save(call: CallOptions = {}): Promise<Blob> {
+    const options = callOptions(call);
     await this.letGo(options);
     if (this.#saved !== undefined) return this.#saved;
     // What the engine held of it was lost.
@@ -109,7 +110,7 @@ class CacheSession implements Session {
   }
 
   /** Another session's cache is to come: keep this one's, if the engine holds it still. */
-  async letGo(options: Pick<SaveOptions, "signal"> = {}): Promise<void> {
+  async letGo(options: CallOptions = {}): Promise<void> {
     if (this.#saved !== undefined || holders.get(this.#engine) !== this) return;
     try {
       this.#saved = await this.#engine.save({ ...this.#toSave, ...options });
@@ -119,9 +120,9 @@ class CacheSession implements Session {
     }
   }
 
-  async #restore(saved: Blob): Promise<void> {
+  async #restore(saved: Blob, options: CallOptions): Promise<void> {
     try {
-      await this.#engine.restore(saved);
+      await this.#engine.restore(saved, options);
     } catch (error) {
       if (!(error instanceof SessionFormatError)) throw error;
       this.#saved = undefined; // the engine has another cache by now: it reads the messages again
@@ -137,7 +138,7 @@ class CacheSession implements Session {
     options: GenerateOptions,
   ): AsyncGenerator<Piece, GenerateResult> {
     const messages = [...this.#messages, ...messagesOf(added)];
-    await this.#hold();
+    await this.#hold(callOptions(options));
     const generation = this.#engine.generate(messages, options);
     yield* generation;
     const result = await generation.result;
@@ -153,14 +154,19 @@ class CacheSession implements Session {
   }
 
   /** Let the engine hold this session's cache. */
-  async #hold(): Promise<void> {
+  async #hold(options: CallOptions): Promise<void> {
     const holder = holders.get(this.#engine);
     if (holder === this) return;
-    await holder?.letGo();
+    await holder?.letGo(options);
     holders.delete(this.#engine);
-    if (this.#saved !== undefined) await this.#restore(this.#saved);
+    if (this.#saved !== undefined) await this.#restore(this.#saved, options);
     holders.set(this.#engine, this);
   }
+}
+
+/** Of a call's options, what a call on its way takes too. */
+function callOptions({ signal }: CallOptions): CallOptions {
+  return signal === undefined ? {} : { signal };
 }
 
 function messagesOf(added: Addition): readonly ChatMessage[] {

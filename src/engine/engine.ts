@@ -25,6 +25,7 @@ import type {
 } from "./generate-types.ts";
 import type { AdapterSummary, MemoryReport } from "./memory-types.ts";
 import type {
+  CallOptions,
   Engine,
   PromptPreview,
   ReadOptions,
@@ -136,7 +137,7 @@ export class LocalEngine implements Engine {
     });
   }
 
-  async setCache(options: CacheOptions): Promise<void> {
+  async setCache(options: CacheOptions, { signal }: CallOptions = {}): Promise<void> {
     const { cache, config } = this.#runtime;
     const { kvDtype } = cache.options;
     const resolved = resolveCacheOptions({ kvDtype, ...options }, config.numLayers);
@@ -144,9 +145,11 @@ export class LocalEngine implements Engine {
       const rule = `"${kvDtype}", as loaded: attention is compiled for it; load the model again`;
       throw new InvalidOptionError("kvDtype", resolved.kvDtype, rule);
     }
-    await this.#alone(() =>
-      this.#recovery(this.#destroyed.signal).run((parts) => replaceCache(parts, resolved)),
-    );
+    const stop = this.#untilDestroyed(signal);
+    await this.#alone(() => {
+      stop.throwIfAborted();
+      return this.#recovery(stop).run((parts) => replaceCache(parts, resolved, stop));
+    });
   }
 
   memory(): MemoryReport {
@@ -154,12 +157,15 @@ export class LocalEngine implements Engine {
     return memoryReport(gpu.buffers, cache, this.#parts.conversation.hostBytes);
   }
 
-  async keptPositions(): Promise<number[][][]> {
+  async keptPositions({ signal }: CallOptions = {}): Promise<number[][][]> {
     this.#checkIdle();
     const { cache, config, gpu } = this.#runtime;
     gpu.throwIfFailed();
+    signal?.throwIfAborted();
     const layers = Array.from({ length: config.numLayers }, (_, layer) => layer);
-    return Promise.all(layers.map((layer) => cache.keptPositions(layer)));
+    const kept = await Promise.all(layers.map((layer) => cache.keptPositions(layer)));
+    signal?.throwIfAborted();
+    return kept;
   }
 
   async tokenScores(position: number): Promise<TokenScores | undefined> {

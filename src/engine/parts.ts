@@ -40,10 +40,14 @@ export function createParts(runtime: Runtime, tokenizer: Tokenizer): EngineParts
   };
 }
 
-/** Another cache, empty; the old one is let go only when the new one is there. @throws GpuOutOfMemoryError */
+/**
+ * Another cache, empty; the old one is let go only when the new one is there.
+ * @throws GpuOutOfMemoryError; the signal's reason when aborted: the old one stays then.
+ */
 export async function replaceCache(
   parts: EngineParts,
   options: ResolvedCacheOptions,
+  signal: AbortSignal,
 ): Promise<void> {
   const { runtime, tokenizer } = parts;
   const { gpu, cache: old, keepsScores } = runtime;
@@ -51,6 +55,10 @@ export async function replaceCache(
   const cache = await gpu.allocating("an empty cache", bytes, () =>
     createCache(gpu, old.shape, options, keepsScores),
   );
+  if (signal.aborted) {
+    cache.destroy();
+    throw signal.reason;
+  }
   parts.conversation.forget();
   old.destroy();
   runtime.cache = cache;

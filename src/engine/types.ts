@@ -80,9 +80,13 @@ export interface ChatEngine {
   destroy(): Promise<void>;
 }
 
-/** How a prompt is read. */
-export interface ReadOptions {
+/** What every call that may take a moment can be given. */
+export interface CallOptions {
   readonly signal?: AbortSignal;
+}
+
+/** How a prompt is read. */
+export interface ReadOptions extends CallOptions {
   /** Called as the prompt is read, after each chunk of a layer. */
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
@@ -96,12 +100,11 @@ export interface ReadResult {
 }
 
 /** What is kept with a saved session. */
-export interface SaveOptions {
+export interface SaveOptions extends CallOptions {
   /** Any text of the app's own, such as the conversation's messages; `restore` gives it back. */
   readonly note?: string;
   /** The tokens that are to be saved, prompts and answers: refused if the cache holds others. */
   readonly tokenIds?: readonly number[];
-  readonly signal?: AbortSignal;
 }
 
 /** How a saved session is restored. */
@@ -119,10 +122,9 @@ export interface RestoredSession {
 }
 
 /** How a text is scored. */
-export interface ScoreOptions {
+export interface ScoreOptions extends CallOptions {
   /** Tokens that are only read; log-probabilities start with the token at this index (>= 1). */
   readonly contextTokens: number;
-  readonly signal?: AbortSignal;
   /** Called as the prompt is read, after each chunk of a layer. */
   readonly onPrefill?: (progress: PrefillProgress) => void;
 }
@@ -173,9 +175,10 @@ export interface Engine extends ChatEngine {
    * Compress the cache in another way from now on. What it holds is dropped, so that the next call
    * reads its whole prompt, and the peaks of `memory()` start again.
    * @throws InvalidOptionError, also for another `kvDtype` than the engine was loaded with (which is
-   * the default here); GpuOutOfMemoryError. The cache is as it was before when this throws.
+   * the default here); GpuOutOfMemoryError; the signal's reason when aborted. The cache is as it was before
+   * when this throws.
    */
-  setCache(options: CacheOptions): Promise<void>;
+  setCache(options: CacheOptions, call?: CallOptions): Promise<void>;
   /**
    * Read a prompt without answering it: the next call whose prompt begins with it starts from there. A
    * conversation is read without what would make the model answer.
@@ -199,8 +202,11 @@ export interface Engine extends ChatEngine {
   restore(saved: Blob, options?: RestoreOptions): Promise<RestoredSession>;
   /** What is allocated on the GPU now, and was at most. */
   memory(): MemoryReport;
-  /** Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU. */
-  keptPositions(): Promise<number[][][]>;
+  /**
+   * Positions that the cache keeps, ascending: `[layer][KV head]`. Reads them back from the GPU.
+   * @throws DeviceLostError; the signal's reason when aborted.
+   */
+  keptPositions(options?: CallOptions): Promise<number[][][]>;
   /**
    * How the token at a position ranked when the cache was last compressed, `[layer][KV head]`. Undefined
    * where the policy ranks nothing: `full` keeps all, `streaming-llm` goes by place alone.

@@ -221,12 +221,18 @@ test("saving and restoring can be aborted, and the engine holds what it held", a
     await expect(result).rejects.toBe(reason);
   };
   await aborted((signal) => session.save({ signal }));
+  await aborted((signal) => session.clone({ signal }));
   const saved = await session.save();
   const before = engine.memory();
   await aborted((signal) => restoreSession(engine, saved, { signal }));
   expect(engine.memory()).toEqual(before);
   const { usage } = await session.generate("how high", { maxTokens: 2 }).result;
   expect(usage.cachedTokens).toBe(promptTokens);
+  // Another conversation's cache would have to make room first.
+  const other = createSession(engine);
+  await aborted((signal) => other.append("more", { signal }));
+  const next = await session.generate("and how wide", { maxTokens: 2 }).result;
+  expect(next.usage.cachedTokens).toBeGreaterThan(promptTokens);
 });
 
 describe("a file is refused,", () => {

@@ -45,6 +45,30 @@ test("what is refused leaves the cache as it was", async () => {
   expect(engine.memory()).toEqual(before);
 });
 
+test("an aborted change leaves the cache as it was", async () => {
+  await engine.setCache(SNAPKV);
+  await answer(engine);
+  const before = { memory: engine.memory(), kept: await engine.keptPositions() };
+  const reason = new Error("changed my mind");
+  const aborted = { signal: AbortSignal.abort(reason) };
+  await expect(engine.setCache({}, aborted)).rejects.toBe(reason);
+  await expect(engine.keptPositions(aborted)).rejects.toBe(reason);
+  // In the middle, however far it has come.
+  for (const turns of [0, 1, 2, 5]) {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const changing = engine.setCache({ policy: "tova", budget: 64 }, { signal });
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    stop.abort(reason);
+    await expect(changing).rejects.toBe(reason);
+  }
+  const stop = new AbortController();
+  const reading = engine.keptPositions({ signal: stop.signal });
+  stop.abort(reason);
+  await expect(reading).rejects.toBe(reason);
+  expect({ memory: engine.memory(), kept: await engine.keptPositions() }).toEqual(before);
+});
+
 test("a call that runs is not disturbed", async () => {
   await engine.setCache({});
   const answering = engine.generate(PROMPT, { maxTokens: 8 });

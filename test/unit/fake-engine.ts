@@ -105,8 +105,8 @@ export class FakeEngine implements Engine {
     return this.#called("restore", ...args) as unknown as Awaited<ReturnType<Engine["restore"]>>;
   }
 
-  async keptPositions(): Promise<number[][][]> {
-    return this.#called("keptPositions") as unknown as number[][][];
+  async keptPositions(...args: Parameters<Engine["keptPositions"]>): Promise<number[][][]> {
+    return this.#called("keptPositions", ...args) as unknown as number[][][];
   }
 
   async tokenScores(...args: Parameters<Engine["tokenScores"]>): ReturnType<Engine["tokenScores"]> {
