@@ -23,8 +23,10 @@ export function createThreadView(
 ): ThreadView {
   const views = new Map<number, TurnView>();
   const toEnd = button("Jump to the end", () => {
+    follows = true;
     scroller.scrollTop = scroller.scrollHeight;
     scroller.focus();
+    setHidden(toEnd, true);
   });
   toEnd.className = "to-end";
   setHidden(toEnd, true);
