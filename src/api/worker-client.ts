@@ -3,10 +3,8 @@ import type { ModelSource } from "../hub/open-source.ts";
 import type { GenerateResult, Piece } from "../engine/generate-types.ts";
 import type { Engine, LoadOptions } from "../engine/types.ts";
 import { InvalidOptionError } from "../errors.ts";
-import type { ByteSource } from "../formats/byte-source.ts";
 import { type WorkerLike, WorkerLink } from "./worker-link.ts";
 import { type EngineFacts, PROMISE_METHODS, type PromiseMethod } from "./worker-protocol.ts";
-import { packSource } from "./wire-source.ts";
 
 /** The worker takes WebGPU from its own `navigator`. */
 export type WorkerLoadOptions = Omit<LoadOptions, "gpu">;
@@ -21,10 +19,10 @@ export type WorkerLoadOptions = Omit<LoadOptions, "gpu">;
  * ```
  *
  * The engine that it gives is like that of `loadEngine`. Files and Blobs are handed over without a
- * copy. Pieces are pushed, and the worker waits when they are not taken. `memory()` is the last state
+ * copy; what reads by a function (a ByteSource, a folder of `modelStore`) stays here and is read through messages. Pieces are pushed, and the worker waits when they are not taken. `memory()` is the last state
  * that the worker sent: with every progress, piece and result, while streaming at most ten times a
- * second. The worker belongs to the engine: it is terminated when the engine is destroyed, and when
- * this throws.
+ * second. The worker belongs to the engine: it is terminated when the engine is destroyed, when loading is
+ * aborted, and when this throws.
  *
  * @throws what `loadEngine` throws, as the same classes; WorkerError when the worker cannot start or
  * is ended, then and in every later call.
@@ -37,16 +35,20 @@ export async function createWorkerEngine(
   if ("gpu" in options) {
     throw new InvalidOptionError("gpu", "one", "left out: a worker has its own navigator.gpu");
   }
-  const kept: ByteSource[] = [];
-  const packed = packSource(source, kept);
-  const link = new WorkerLink(worker, kept);
+  const link = new WorkerLink(worker);
+  const { signal } = options;
+  // At once: the worker may never answer, and what it has loaded so far ends with it.
+  const stop = (): void => link.end(signal?.reason);
+  signal?.addEventListener("abort", stop);
   try {
-    const facts = (await link.call("load", [packed, options])) as EngineFacts;
-    options.signal?.throwIfAborted();
+    const facts = (await link.call("load", [link.pack(source), options])) as EngineFacts;
+    signal?.throwIfAborted();
     return workerEngine(link, facts);
   } catch (error) {
     link.end(error);
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
   }
 }
 

@@ -10,9 +10,10 @@ import {
   type OpenMessage,
   PIECE_CREDITS,
   PROTOCOL,
+  type SourceRequest,
   type ToWorker,
 } from "./worker-protocol.ts";
-import { unpackSource } from "./wire-source.ts";
+import { type PageSources, unpackSource } from "./wire-source.ts";
 
 /** While an answer streams, the state goes along no more often. */
 const STATE_EVERY_MS = 100;
@@ -38,8 +39,11 @@ interface RunningCall {
   wake: () => void;
 }
 
-interface Read {
-  readonly resolve: (bytes: Uint8Array) => void;
+/** A request of one kind, before it has its number. */
+type Unnumbered<R> = R extends unknown ? Omit<R, "id"> : never;
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -48,10 +52,11 @@ class EngineHost {
   readonly #open: OpenMessage;
   readonly #load: typeof loadEngine;
   readonly #calls = new Map<number, RunningCall>();
-  readonly #reads = new Map<number, Read>();
+  /** Requests to the page that are not answered yet. */
+  readonly #requests = new Map<number, Waiting>();
   #engine: Engine | undefined;
   #stateSentAt = -Infinity;
-  #nextRead = 0;
+  #nextRequest = 0;
 
   constructor(open: OpenMessage, load: typeof loadEngine) {
     this.#open = open;
@@ -84,10 +89,10 @@ class EngineHost {
         call.credits += message.pieces;
         return call.wake();
       }
-      case "bytes":
-        return this.#reads.get(message.id)?.resolve(message.bytes);
-      case "no-bytes":
-        return this.#reads.get(message.id)?.reject(unpackError(message.error));
+      case "found":
+        return this.#requests.get(message.id)?.resolve(message.value);
+      case "not-found":
+        return this.#requests.get(message.id)?.reject(unpackError(message.error));
       default:
         return message satisfies never;
     }
@@ -123,8 +128,12 @@ class EngineHost {
       const versions = `version ${PROTOCOL}, its page version ${ziggurat}`;
       throw new WorkerError(`the worker speaks ${versions}: one of them is out of date`);
     }
-    const read = this.#read.bind(this);
-    const engine = await this.#load(unpackSource(source, read), options as LoadOptions);
+    const page: PageSources = {
+      read: (id, offset, length, signal) =>
+        this.#ask({ type: "read", source: id, offset, length }, signal) as Promise<Uint8Array>,
+      open: (folder, path, signal) => this.#ask({ type: "open", folder, path }, signal),
+    };
+    const engine = await this.#load(unpackSource(source, page), options as LoadOptions);
     this.#engine = engine;
     const { config, adapter, kernelChoices } = engine;
     return { config, adapter, kernelChoices };
@@ -160,16 +169,16 @@ class EngineHost {
     return [...args.slice(0, -1), options];
   }
 
-  #read(source: number, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
-    const id = this.#nextRead++;
-    const stop = (): void => this.#post({ type: "stop-read", id });
-    return new Promise<Uint8Array>((resolve, reject) => {
-      this.#reads.set(id, { resolve, reject });
+  #ask(request: Unnumbered<SourceRequest>, signal: AbortSignal | undefined): Promise<unknown> {
+    const id = this.#nextRequest++;
+    const stop = (): void => this.#post({ type: "stop-request", id });
+    return new Promise<unknown>((resolve, reject) => {
+      this.#requests.set(id, { resolve, reject });
       signal?.addEventListener("abort", stop);
-      this.#post({ type: "read", id, source, offset, length });
+      this.#post({ ...request, id });
     })
       .finally(() => {
-        this.#reads.delete(id);
+        this.#requests.delete(id);
         signal?.removeEventListener("abort", stop);
       })
       .catch((error: unknown) => {

@@ -1,8 +1,10 @@
 import type { Piece } from "../engine/generate-types.ts";
 import { InvalidOptionError, WorkerError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import type { ModelFolder } from "../formats/folder.ts";
 import { Inbox } from "./inbox.ts";
 import { packError, unpackError } from "./wire-errors.ts";
+import { type KeptSource, packSource } from "./wire-source.ts";
 import {
   type CallMessage,
   type EngineState,
@@ -10,6 +12,7 @@ import {
   type OpenMessage,
   PIECE_CREDITS,
   PROTOCOL,
+  type SourceRequest,
   type ToWorker,
 } from "./worker-protocol.ts";
 
@@ -37,19 +40,18 @@ interface Call {
 export class WorkerLink {
   readonly #worker: WorkerLike;
   readonly #port: MessagePort;
-  /** Sources that the worker reads through this line. */
-  readonly #sources: readonly ByteSource[];
+  /** Sources and folders that the worker reads through this line. */
+  readonly #sources: KeptSource[] = [];
   readonly #calls = new Map<number, Call>();
-  readonly #reads = new Map<number, AbortController>();
+  readonly #requests = new Map<number, AbortController>();
   readonly #lock = `ziggurat-worker-${Date.now()}-${Math.random()}`;
   readonly #ended = new AbortController();
   #state: EngineState | undefined;
   #nextId = 0;
 
-  constructor(worker: WorkerLike, sources: readonly ByteSource[]) {
+  constructor(worker: WorkerLike) {
     const { port1, port2 } = new MessageChannel();
     this.#worker = worker;
-    this.#sources = sources;
     this.#port = port1;
     port1.addEventListener("message", ({ data }) => this.#receive(data as FromWorker));
     port1.addEventListener("messageerror", () => {
@@ -75,6 +77,11 @@ export class WorkerLink {
   /** The worker was terminated, or went by itself. */
   get isEnded(): boolean {
     return this.#ended.signal.aborted;
+  }
+
+  /** A model's source as data, to be given to `load`: what is read by a function is read through this line. */
+  pack(source: unknown): unknown {
+    return packSource(source, this.#sources);
   }
 
   /** A call that gives one value. */
@@ -134,7 +141,7 @@ export class WorkerLink {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(reason);
     for (const { inbox } of this.#calls.values()) inbox.fail(reason);
-    for (const read of this.#reads.values()) read.abort(reason);
+    for (const request of this.#requests.values()) request.abort(reason);
     this.#port.close();
     this.#worker.terminate();
   }
@@ -158,9 +165,10 @@ export class WorkerLink {
       case "alive":
         return this.#watch();
       case "read":
-        return void this.#read(message);
-      case "stop-read":
-        return this.#reads.get(message.id)?.abort();
+      case "open":
+        return void this.#find(message);
+      case "stop-request":
+        return this.#requests.get(message.id)?.abort();
     }
     this.#state = message.state ?? this.#state;
     const call = this.#calls.get(message.id);
@@ -182,19 +190,24 @@ export class WorkerLink {
       .catch(() => {}); // the line was closed first
   }
 
-  async #read(request: Extract<FromWorker, { readonly type: "read" }>): Promise<void> {
-    const { id, source, offset, length } = request;
+  async #find(request: SourceRequest): Promise<void> {
+    const { id } = request;
     const stop = new AbortController();
-    this.#reads.set(id, stop);
+    this.#requests.set(id, stop);
     try {
-      const view = await this.#sources[source]?.read(offset, length, stop.signal);
-      if (view === undefined) throw new Error(`no source ${source}`);
-      const bytes = view.slice() as Uint8Array<ArrayBuffer>; // the source may keep what it gave
-      this.#post({ type: "bytes", id, bytes }, [bytes.buffer]);
+      if (request.type === "open") {
+        const folder = this.#sources[request.folder] as ModelFolder;
+        const value = this.pack(await folder.open(request.path, stop.signal));
+        return this.#post({ type: "found", id, value });
+      }
+      const source = this.#sources[request.source] as ByteSource;
+      const view = await source.read(request.offset, request.length, stop.signal);
+      const value = view.slice() as Uint8Array<ArrayBuffer>; // the source may keep what it gave
+      this.#post({ type: "found", id, value }, [value.buffer]);
     } catch (error) {
-      this.#post({ type: "no-bytes", id, error: packError(error) });
+      this.#post({ type: "not-found", id, error: packError(error) });
     } finally {
-      this.#reads.delete(id);
+      this.#requests.delete(id);
     }
   }
 

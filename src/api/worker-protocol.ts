@@ -4,7 +4,7 @@ import type { Engine } from "../engine/types.ts";
 import type { WireError } from "./wire-errors.ts";
 
 /** Both halves must speak the same one: a page may run with a worker from an older cache. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** Pieces that may be under way to a consumer that is busy; the GPU runs no further ahead. */
 export const PIECE_CREDITS = 16;
@@ -65,8 +65,25 @@ export type ToWorker =
   | { readonly type: "abort"; readonly id: number }
   /** So many more pieces may be sent. */
   | { readonly type: "credit"; readonly id: number; readonly pieces: number }
-  | { readonly type: "bytes"; readonly id: number; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly type: "no-bytes"; readonly id: number; readonly error: WireError };
+  /** The bytes, or the packed file, that the worker asked for. */
+  | { readonly type: "found"; readonly id: number; readonly value: unknown }
+  | { readonly type: "not-found"; readonly id: number; readonly error: WireError };
+
+/** What the worker asks of sources that live on the page's side. */
+export type SourceRequest =
+  | {
+      readonly type: "read";
+      readonly id: number;
+      readonly source: number;
+      readonly offset: number;
+      readonly length: number;
+    }
+  | {
+      readonly type: "open";
+      readonly id: number;
+      readonly folder: number;
+      readonly path: string;
+    };
 
 export type FromWorker =
   /** The worker holds its lock. */
@@ -96,12 +113,6 @@ export type FromWorker =
       readonly error: WireError;
       readonly state: EngineState | undefined;
     }
-  /** Bytes of a source that lives on the page's side. */
-  | {
-      readonly type: "read";
-      readonly id: number;
-      readonly source: number;
-      readonly offset: number;
-      readonly length: number;
-    }
-  | { readonly type: "stop-read"; readonly id: number };
+  | SourceRequest
+  /** The answer to a request is not wanted any more. */
+  | { readonly type: "stop-request"; readonly id: number };

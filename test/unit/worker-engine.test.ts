@@ -7,6 +7,7 @@ import {
   type Engine,
   InvalidOptionError,
   type LoadProgress,
+  type ModelFolder,
   SourceError,
   WorkerError,
 } from "../../src/index.ts";
@@ -150,6 +151,39 @@ test("a source that is read by a function stays on the page's side", async () =>
   await engine.destroy();
 });
 
+test("a folder stays on the page's side, and its files are opened when they are asked for", async () => {
+  const asked: string[] = [];
+  const stop = new AbortController();
+  const folder: ModelFolder = {
+    name: "a stored repository",
+    async open(path, signal) {
+      asked.push(path);
+      if (path === "config.json") return bufferSource(Uint8Array.of(1, 2, 3), path);
+      if (path === "locked.json") throw new SourceError(path, "may not be read");
+      if (path === "slow.json") {
+        await new Promise((_, reject) => signal?.addEventListener("abort", reject));
+      }
+      return undefined;
+    },
+  };
+  const load: Load = async (remote) => {
+    const { name, open: openFile } = remote as ModelFolder;
+    expect([name, asked]).toEqual(["a stored repository", []]);
+    const file = await openFile("config.json");
+    expect([file?.name, file?.size]).toEqual(["config.json", 3]);
+    expect(await file?.read(1, 2)).toEqual(Uint8Array.of(2, 3));
+    expect(await openFile("none.json")).toBeUndefined();
+    await expect(openFile("locked.json")).rejects.toThrow(SourceError);
+    const waits = openFile("slow.json", stop.signal);
+    stop.abort(new Error("enough"));
+    await expect(waits).rejects.toThrow("enough");
+    return new FakeEngine();
+  };
+  const engine = await createWorkerEngine(new ChannelWorker(load), folder);
+  expect(asked).toEqual(["config.json", "none.json", "locked.json", "slow.json"]);
+  await engine.destroy();
+});
+
 test("the worker waits for a consumer that is busy", async () => {
   const { fake, engine } = await open();
   let taken = 0;
@@ -265,6 +299,20 @@ test("an aborted load ends the worker with the signal's reason", async () => {
   stop.abort("changed my mind");
   expect(await opening).toBe("changed my mind");
   expect(worker.terminated).toBe(true);
+});
+
+test("a load is aborted at once where the worker never answers", async () => {
+  const reason = new Error("no time");
+  for (const abort of ["before", "meanwhile"] as const) {
+    const worker = new ChannelWorker(() => new Promise(() => {}));
+    const stop = new AbortController();
+    if (abort === "before") stop.abort(reason);
+    const opening = failure(createWorkerEngine(worker, "a.gguf", { signal: stop.signal }));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(reason);
+    expect(await opening).toBe(reason);
+    expect(worker.terminated).toBe(true);
+  }
 });
 
 test("destroy ends the engine, then the worker; what comes later says so", async () => {
