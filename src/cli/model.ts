@@ -1,6 +1,9 @@
 import { stat } from "node:fs/promises";
+import { openRequired } from "../formats/folder.ts";
+import { urlFolder } from "../hub/folders.ts";
+import { hubAddress, type HubModel } from "../hub/hub-repository.ts";
 import type { ByteSource, ModelSource, QuantizedWeights } from "../index.ts";
-import { openUrlSource, SourceError } from "../index.ts";
+import { InvalidOptionError, openUrlSource, SourceError } from "../index.ts";
 import { type Args, UsageError } from "./args.ts";
 import { diskFolder, type FileSource, openFileSource } from "./file-source.ts";
 
@@ -18,11 +21,23 @@ export function weightsOption(args: Args): QuantizedWeights | undefined {
   throw new UsageError(`--weights wants q4 or q8, got "${weights}"`);
 }
 
-/** `owner/repository/path.gguf`, with an optional `@revision` after the repository. */
-const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?\/([\w./-]+\.gguf)$/;
+/** `owner/repository`, with an optional `@revision`, and with the path of a GGUF file where it isn't the whole. */
+const HUB_ID = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?(?:\/([\w./-]+\.gguf))?$/;
 
-/** `owner/repository`, with an optional `@revision`: Hugging Face's files of it. */
-const HUB_REPOSITORY = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
+/** What the hub has under a name; undefined where it can have nothing of that name, as for `../model`. */
+function hubModel(model: string): HubModel | undefined {
+  const [, repository, revision, file] = HUB_ID.exec(model) ?? [];
+  if (repository === undefined) return undefined;
+  if (file === undefined && model.endsWith(".gguf")) return undefined;
+  const hub = { repository, ...(revision && { revision }), ...(file && { file }) };
+  try {
+    hubAddress(hub);
+    return hub;
+  } catch (error) {
+    if (error instanceof InvalidOptionError) return undefined;
+    throw error;
+  }
+}
 
 /**
  * Find a model by the path of a GGUF file or of a folder with Hugging Face's files, a URL (a folder's ends in "/"), or a
@@ -31,13 +46,15 @@ const HUB_REPOSITORY = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+))?$/;
  */
 export async function findModel(model: string): Promise<ModelSource> {
   if (/^https?:\/\/.*\/$/.test(model)) return model;
-  const stats = await stat(model).catch(() => undefined);
-  if (stats?.isDirectory()) return diskFolder(model);
-  const [, repository, revision] = HUB_REPOSITORY.exec(model) ?? [];
-  if (stats !== undefined || repository === undefined || model.endsWith(".gguf")) {
-    return openModel(model);
-  }
-  return { repository, ...(revision && { revision }) };
+  const stats = await stat(model).catch((error: NodeJS.ErrnoException) => error);
+  if (!(stats instanceof Error) && stats.isDirectory()) return diskFolder(model);
+  const hub = hubModel(model);
+  const isMissing = stats instanceof Error && stats.code === "ENOENT";
+  if (!isMissing || hub === undefined || hub.file !== undefined) return openModel(model);
+  const folder = urlFolder(hubAddress(hub));
+  // Every model there has this file; where it can't be had, the name may as well be a mistyped path.
+  await openRequired(folder, "config.json").catch(noPathNorHubId(model));
+  return folder;
 }
 
 /**
@@ -46,20 +63,23 @@ export async function findModel(model: string): Promise<ModelSource> {
  */
 export async function openModel(model: string): Promise<ByteSource> {
   if (/^https?:\/\//.test(model)) return openUrlSource(model);
-  const hub = HUB_ID.exec(model);
+  const hub = hubModel(model);
   try {
     return await openFileSource(model);
   } catch (error) {
     const missing =
       ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
-    if (hub === null || !missing) throw error;
+    if (hub?.file === undefined || !missing) throw error;
   }
-  const [, repository, revision = "main", path] = hub;
-  const url = `https://huggingface.co/${repository}/resolve/${revision}/${path}`;
-  return openUrlSource(url).catch((cause: unknown) => {
+  return openUrlSource(`${hubAddress(hub)}${hub.file}`).catch(noPathNorHubId(model));
+}
+
+/** Throws that a model is neither on disk nor at the hub. */
+function noPathNorHubId(model: string): (cause: unknown) => never {
+  return (cause) => {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new SourceError(model, `there is no such file, and as a hub id: ${why}`, { cause });
-  });
+  };
 }
 
 /** Nothing reads a model any more: close its file, if it is one. */

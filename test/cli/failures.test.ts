@@ -53,7 +53,11 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
     ziggurat("generate", "--model", model, "--prompt", "Hi", ...more);
 
   test("no such model", async () => {
-    expectOneSentence(await generate("none.gguf"), 1, /none\.gguf: there is no such file; check/);
+    const says = /none(\.gguf)?: there is no such file; check the path/;
+    for (const model of ["none.gguf", "./none", "../none"]) {
+      expectOneSentence(await ziggurat("inspect", "--model", model), 1, says);
+    }
+    expectOneSentence(await generate("none.gguf"), 1, says);
   });
 
   test("a folder that holds no model", async () => {

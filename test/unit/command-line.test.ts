@@ -8,7 +8,7 @@ import { CACHE_OPTIONS } from "../../src/cli/cache-options.ts";
 import { GENERATE_OPTIONS } from "../../src/cli/generate.ts";
 import { INSPECT_OPTIONS } from "../../src/cli/inspect.ts";
 import { HELP, main } from "../../src/cli/main.ts";
-import { openModel } from "../../src/cli/model.ts";
+import { findModel, openModel } from "../../src/cli/model.ts";
 import { SCORE_OPTIONS } from "../../src/cli/score.ts";
 import type { CacheReport } from "../../src/index.ts";
 import { goldenPath } from "../golden/format.ts";
@@ -241,6 +241,52 @@ describe("a model is named by", () => {
       "https://huggingface.co/some/repo/resolve/main/q4/m.gguf",
       "https://huggingface.co/some/repo/resolve/v1/m.gguf",
     ]);
+  });
+
+  test("a hub repository, with or without a revision", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (url: string) => {
+      asked.push(url);
+      return new Response("{}", { status: 206, headers: { "content-range": "bytes 0-1/2" } });
+    });
+    const base = "https://huggingface.co/some/repo/resolve";
+    expect(await findModel("some/repo")).toMatchObject({ name: `${base}/main/` });
+    expect(await findModel("some/repo@v1")).toMatchObject({ name: `${base}/v1/` });
+    expect(asked).toEqual([`${base}/main/config.json`, `${base}/v1/config.json`]);
+  });
+
+  test("a folder, also where it looks like a hub repository", async () => {
+    const asked = stubFetch(404);
+    expect(await findModel("test/golden")).toMatchObject({ name: "test/golden" });
+    expect(asked).toEqual([]);
+  });
+
+  test.each(["public/nonesuch", "foo/bar.bin", "foo/bar@v1", "foo/bar/none.gguf"])(
+    "nothing there is under %s, as a path or at the hub",
+    async (model) => {
+      const asked = stubFetch(404);
+      await expect(findModel(model)).rejects.toMatchObject({
+        name: "SourceError",
+        message: expect.stringMatching(
+          new RegExp(
+            `^${model}: there is no such file, and as a hub id: https://huggingface\\.co/.*;`,
+          ),
+        ),
+      });
+      expect(asked).toHaveLength(1);
+    },
+  );
+
+  test.each([
+    ...["./none", "../none", "./none.gguf", "../models/none.gguf", "none", "a/b/c", "a/b.gguf"],
+    ...["a/b@..", "a/b@../../c", "a/b@v1/../m.gguf"],
+  ])("nothing there is under the path %s, which is no hub id", async (model) => {
+    const asked = stubFetch(404);
+    await expect(findModel(model)).rejects.toMatchObject({
+      name: "SourceError",
+      message: `${model}: there is no such file; check the path`,
+    });
+    expect(asked).toEqual([]);
   });
 
   test("an address", async () => {
