@@ -23,17 +23,6 @@ interface Entity {
   readonly lastModified: string | null;
 }
 
-/** A byte range and what the caller has to say about it. */
-interface RangeRequest {
-  readonly url: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly fetch: typeof fetch;
-  readonly stallMs: number;
-  readonly signal: AbortSignal | undefined;
-  readonly into?: Uint8Array | undefined;
-}
-
 const DEFAULT_STALL_MS = 30_000;
 
 /** What is asked for to learn the size. Not one byte: common servers (sirv, so Vite) misread `0-0`. */
@@ -45,17 +34,7 @@ const PROBE_BYTES = 2;
  * @throws SourceError with what the server did and what to do about it.
  */
 export async function openHttpFile(url: string, options: HttpOptions): Promise<HttpFile> {
-  const common = {
-    url,
-    fetch: options.fetch ?? fetch,
-    stallMs: options.stallMs ?? DEFAULT_STALL_MS,
-  };
-  const first = await requestRange({
-    ...common,
-    offset: 0,
-    length: PROBE_BYTES,
-    signal: options.signal,
-  });
+  const first = await requestRange(url, options, 0, PROBE_BYTES);
   const source: HttpFile = {
     name: url,
     ...first.entity,
@@ -63,7 +42,13 @@ export async function openHttpFile(url: string, options: HttpOptions): Promise<H
       signal?.throwIfAborted();
       assertRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
-      const { bytes, entity } = await requestRange({ ...common, offset, length, signal, into });
+      const { bytes, entity } = await requestRange(
+        url,
+        { ...options, signal },
+        offset,
+        length,
+        into,
+      );
       assertSameEntity(url, first.entity, entity);
       return bytes;
     },
@@ -90,9 +75,33 @@ export class TransferError extends SourceError {
   }
 }
 
-async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array; entity: Entity }> {
-  // Taken out of the request: browsers refuse a `fetch` that is called as a method of something.
-  const { url, offset, length, signal, fetch } = request;
+async function requestRange(
+  url: string,
+  options: HttpOptions,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<{ readonly bytes: Uint8Array; readonly entity: Entity }> {
+  const headers = { Range: `bytes=${offset}-${offset + length - 1}` };
+  return request(url, options, headers, async (response, onBytes) => {
+    const entity = checkHeaders(url, response, offset, length);
+    return { bytes: await readBody(url, response, length, into, onBytes), entity };
+  });
+}
+
+/**
+ * Make a request and read its answer, which fails when nothing comes for `stallMs`. What `read` leaves of the answer
+ * isn't fetched.
+ *
+ * @param read is to call `onBytes` whenever something came.
+ * @throws TransferError when it was cut, stalled or never came; what `read` throws, if a SourceError; the signal's reason when aborted.
+ */
+export async function request<T>(
+  url: string,
+  { signal, fetch: send = fetch, stallMs = DEFAULT_STALL_MS }: HttpOptions,
+  headers: Readonly<Record<string, string>>,
+  read: (response: Response, onBytes: () => void) => Promise<T>,
+): Promise<T> {
   signal?.throwIfAborted();
   const stop = new AbortController();
   const forwardAbort = () => stop.abort(signal?.reason);
@@ -102,23 +111,17 @@ async function requestRange(request: RangeRequest): Promise<{ bytes: Uint8Array;
     stalled = true;
     stop.abort();
   };
-  let timer = setTimeout(onStall, request.stallMs);
+  let timer = setTimeout(onStall, stallMs);
   try {
-    const response = await fetch(url, {
-      headers: { Range: `bytes=${offset}-${offset + length - 1}` },
-      signal: stop.signal,
-    });
-    const entity = checkHeaders(url, response, offset, length);
-    const bytes = await readBody(url, response, length, request.into, () => {
+    return await read(await send(url, { headers, signal: stop.signal }), () => {
       clearTimeout(timer);
-      timer = setTimeout(onStall, request.stallMs);
+      timer = setTimeout(onStall, stallMs);
     });
-    return { bytes, entity };
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof SourceError) throw cause;
     const reason = stalled
-      ? `sent nothing for ${request.stallMs / 1000} s; try again`
+      ? `sent nothing for ${stallMs / 1000} s; try again`
       : `could not be fetched (${describe(cause)}); check the address, the connection and, in a ` +
         `browser, that the server allows requests from this page`;
     throw new TransferError(url, reason, { cause });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { modelStore } from "../../src/hub/model-store.ts";
 import { memoryBackend } from "../../src/hub/store-backend.ts";
@@ -18,18 +19,32 @@ afterEach(() => server.stop());
 
 const FAST = { pieceBytes: 1024, pauseMs: 1, stallMs: 2000 };
 
-/** A hub whose pointer names this hash; without one it answers `raw` with 404. */
-function answerHub(oid: string | undefined): { readonly asked: string[] } {
+/** What a hub does with requests for a pointer. */
+type PointerAnswer = (response: ServerResponse) => unknown;
+
+const pointer =
+  (oid: string): PointerAnswer =>
+  (response) =>
+    response.end(`version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 10000\n`);
+const refusal =
+  (status: number): PointerAnswer =>
+  (response) =>
+    response.writeHead(status).end("oid sha256:none");
+const silence: PointerAnswer = () => {};
+
+/** A hub with these answers to requests under `raw`, the last of them again and again. */
+function answerHub(...answers: PointerAnswer[]): {
+  readonly asked: string[];
+  readonly askedRaw: () => number;
+} {
   const asked: string[] = [];
   const serve = answerRange({});
   server.answer = (request, response) => {
     asked.push(request.url ?? "");
     if (!request.url?.includes("/raw/")) return serve(request, response);
-    if (oid === undefined) return response.writeHead(404).end("oid sha256:none");
-    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 10000\n`;
-    return response.end(pointer);
+    return (answers.length > 1 ? answers.shift() : answers[0])?.(response);
   };
-  return { asked };
+  return { asked, askedRaw: () => asked.filter((url) => url.includes("/raw/")).length };
 }
 
 const model = () => ({
@@ -40,7 +55,7 @@ const model = () => ({
 });
 
 test("a file that is what its hub says is hashed once, also when it was cut", async () => {
-  const { asked } = answerHub(sha256(content));
+  const { asked, askedRaw } = answerHub(pointer(sha256(content)));
   const backend = memoryBackend();
   const store = await modelStore(backend);
   const source = await store.model(model(), FAST);
@@ -50,11 +65,11 @@ test("a file that is what its hub says is hashed once, also when it was cut", as
   await backend.removeFile(folder, "checked"); // as if the page was closed before the check
   await store.model(model(), FAST);
   expect(await backend.read(folder, "checked")).toBeDefined();
-  expect(asked.filter((url) => url.includes("/raw/")).length).toBe(1);
+  expect(askedRaw()).toBe(1);
 });
 
 test("one that isn't is deleted", async () => {
-  answerHub("0".repeat(64));
+  answerHub(pointer("0".repeat(64)));
   const store = await modelStore(memoryBackend());
   const error = await sourceError(store.model(model(), FAST));
   expect(error.message).toContain(`has the SHA-256 ${sha256(content)}, and not 000`);
@@ -62,8 +77,30 @@ test("one that isn't is deleted", async () => {
 });
 
 test("a hub that tells no hash is taken at its word", async () => {
-  answerHub(undefined);
+  answerHub(refusal(404));
   const store = await modelStore(memoryBackend());
   await store.model(model(), FAST);
   expect(await store.list()).toHaveLength(1);
+});
+
+test("a hub that is busy for now is asked again, and its hash counts", async () => {
+  const { askedRaw } = answerHub(refusal(503), refusal(429), silence, pointer("0".repeat(64)));
+  const store = await modelStore(memoryBackend());
+  const error = await sourceError(store.model(model(), { ...FAST, stallMs: 300 }));
+  expect(error.message).toContain("and not 000");
+  expect(askedRaw()).toBe(4);
+});
+
+test.each([
+  ["refuses", refusal(401), 1, "answered 401"],
+  ["stays busy", refusal(503), 2, "answered 503"],
+  ["falls silent", silence, 2, "sent nothing for"],
+])("a hub that %s ends the download before it begins", async (_, answer, times, message) => {
+  const { askedRaw } = answerHub(answer);
+  const store = await modelStore(memoryBackend());
+  const options = { ...FAST, stallMs: 300, tries: 2 };
+  const error = await sourceError(store.model(model(), options));
+  expect(error.message).toContain(message);
+  expect(askedRaw()).toBe(times);
+  expect(await store.list()).toEqual([]);
 });
