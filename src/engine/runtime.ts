@@ -15,8 +15,9 @@ import { modelLayouts } from "../model/layouts.ts";
 import { chooseAttention } from "../model/attention-variants.ts";
 import { choiceForSmall } from "../model/linear-choice.ts";
 import { createLinear, type Linear } from "../model/linear.ts";
-import { ropeFrequencies } from "../model/rope.ts";
-import { loadRopeFactors, loadWeights, type ModelWeights } from "../model/weights.ts";
+import { modelTensors } from "../model/model-tensors.ts";
+import { readRopeFactors, ropeFrequencies } from "../model/rope.ts";
+import { loadWeights, type ModelWeights } from "../model/weights.ts";
 import type { Tracer } from "../profile/tracer.ts";
 import { createSampler, type Sampler } from "./sampler.ts";
 import { tracing } from "./tracing.ts";
@@ -69,7 +70,9 @@ export async function createRuntime(
   const { numLayers, numHeads, numKvHeads, headDim } = config;
   const { signal, onBytes } = options;
   const { kvDtype } = options.cache;
-  const factors = await loadRopeFactors(source, file, config, signal);
+  const tensors = modelTensors(file, config);
+  const factors =
+    tensors.ropeFactors && (await readRopeFactors(source, tensors.ropeFactors, signal));
   const layouts = modelLayouts(file, config);
   const shape = {
     numHeads,
@@ -87,7 +90,7 @@ export async function createRuntime(
   };
   const cacheShape = { numLayers, numHeads, numKvHeads, headDim, dtype: kvDtype };
   const [weights, linear, embed, attention, sampler, cache] = await allOrNone(signal, (stop) => [
-    loadWeights(gpu, source, file, config, { signal: stop, ...(onBytes ? { onBytes } : {}) }),
+    loadWeights(gpu, source, file, tensors, { signal: stop, ...(onBytes ? { onBytes } : {}) }),
     createLinear(gpu, layouts.linear, { choice: choiceForSmall(gpu, layouts.weights) }),
     createEmbed(gpu, layouts.embedding),
     Attention.create(gpu, shape, chooseAttention(gpu, layouts.weights)),

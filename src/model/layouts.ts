@@ -5,7 +5,7 @@ import type { TensorInfo } from "../formats/tensor-types.ts";
 import type { TensorFile } from "../formats/tensor-types.ts";
 import { architectureOf, type ModelConfig } from "./config.ts";
 import type { LinearUse } from "./linear.ts";
-import { ROPE_FACTORS } from "./weights.ts";
+import { ROPE_FACTORS } from "./model-tensors.ts";
 
 /** What a file's tensors ask for, by role. */
 export interface ModelLayouts {

@@ -1,3 +1,8 @@
+import { ModelFormatError } from "../errors.ts";
+import type { ByteSource } from "../formats/byte-source.ts";
+import { readVector } from "../formats/stream.ts";
+import type { TensorInfo } from "../formats/tensor-types.ts";
+
 /** Llama 3's scaling: long waves are slowed down by `factor`, short ones stay, smooth between. */
 export interface Llama3RopeScaling {
   readonly factor: number;
@@ -6,6 +11,9 @@ export interface Llama3RopeScaling {
   /** Context that the model was first trained with, in tokens. */
   readonly originalContext: number;
 }
+
+/** Least number that frequencies are divided by: by less, f32 would have no fraction of a turn left, or be infinite. */
+export const MIN_ROPE_DIVISOR = 1e-6;
 
 export interface RopeOptions {
   /** Base of the geometric series of wavelengths. */
@@ -17,6 +25,23 @@ export interface RopeOptions {
   readonly llama3?: Llama3RopeScaling;
   /** Divisors of the frequencies, `dim / 2` (the tensor `rope_freqs.weight` of GGUF files). */
   readonly factors?: ArrayLike<number>;
+}
+
+/**
+ * Read the divisors of the frequencies.
+ * @throws ModelFormatError where one is too small, negative or not finite, SourceError.
+ */
+export async function readRopeFactors(
+  source: ByteSource,
+  info: TensorInfo,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const factors = await readVector(source, info, signal);
+  const bad = factors.findIndex((factor) => factor < MIN_ROPE_DIVISOR);
+  if (bad < 0) return factors;
+  const expected = `made of numbers of at least ${MIN_ROPE_DIVISOR}`;
+  const got = `${factors[bad]} at ${bad}`;
+  throw new ModelFormatError(source.name, `tensor "${info.name}"`, expected, got);
 }
 
 /**

@@ -1,11 +1,10 @@
-import { ModelFormatError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { TensorFile, TensorInfo } from "../formats/tensor-types.ts";
 import { readVector } from "../formats/stream.ts";
 import type { GpuContext } from "../gpu/device.ts";
-import { architectureOf, type ModelConfig } from "./config.ts";
 import type { Matrix } from "./linear.ts";
 import { type MatrixReport, MatrixUploader } from "./matrix-upload.ts";
+import type { ModelTensors } from "./model-tensors.ts";
 import { interleavedRows, stackedRows } from "./row-runs.ts";
 
 /** Weights of one decoder layer, on the GPU. Norms and biases are f32. */
@@ -39,92 +38,48 @@ export interface WeightLoadOptions {
 
 /**
  * Stream a model's tensors to the GPU, repacked on the way; no tensor is ever whole on the JS heap.
- * @throws ModelFormatError for a missing tensor or one of the wrong shape, UnsupportedModelError,
- * SourceError, GpuOutOfMemoryError; the signal's reason when aborted.
+ * @throws ModelFormatError and UnsupportedModelError for values that can't be had, SourceError,
+ * GpuOutOfMemoryError; the signal's reason when aborted.
  */
 export async function loadWeights(
   gpu: GpuContext,
   source: ByteSource,
   file: TensorFile,
-  config: ModelConfig,
+  tensors: ModelTensors,
   options: WeightLoadOptions = {},
 ): Promise<ModelWeights> {
-  const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize } = config;
   const upload = new MatrixUploader(gpu, source, file, options);
-  const find = tensorFinder(file);
-  const vector = async (names: readonly string[], sizes: readonly number[]): Promise<GPUBuffer> => {
-    const parts = names.map((name, i) => find(name, [sizes[i] as number]));
+  const vector = async (label: string, ...parts: readonly TensorInfo[]): Promise<GPUBuffer> => {
     const values = await Promise.all(parts.map((info) => readVector(source, info, options.signal)));
     upload.count(parts.reduce((bytes, info) => bytes + info.bytes, 0));
     return upload.vector(
-      names.join(" + "),
+      label,
       values.flatMap((part) => [...part]),
     );
   };
-  const matrix = (name: string, rows: number, cols: number): Promise<Matrix> =>
-    upload.matrix(name, stackedRows([find(name, [rows, cols])]));
+  const matrix = (label: string, ...parts: readonly TensorInfo[]): Promise<Matrix> =>
+    upload.matrix(label, stackedRows(parts));
 
-  const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
-  const embedding = await matrix("token_embd.weight", vocabSize, hiddenSize);
+  // Labels are GGUF's names, wherever the tensors come from.
+  const embedding = await matrix("token_embd.weight", tensors.embedding);
   const layers: LayerWeights[] = [];
-  for (let layer = 0; layer < config.numLayers; layer++) {
-    const name = (part: string): string => `blk.${layer}.${part}`;
-    const qkv = [
-      find(name("attn_q.weight"), [queries, hiddenSize]),
-      find(name("attn_k.weight"), [keys, hiddenSize]),
-      find(name("attn_v.weight"), [keys, hiddenSize]),
-    ];
-    const gateUp = [
-      find(name("ffn_gate.weight"), [intermediateSize, hiddenSize]),
-      find(name("ffn_up.weight"), [intermediateSize, hiddenSize]),
-    ] as const;
-    const biases = ["attn_q.bias", "attn_k.bias", "attn_v.bias"].map(name);
+  for (const [index, layer] of tensors.layers.entries()) {
+    const { queries, keys, values, biases, gate, up } = layer;
+    const name = (part: string): string => `blk.${index}.${part}`;
     layers.push({
-      attentionNorm: await vector([name("attn_norm.weight")], [hiddenSize]),
-      qkv: await upload.matrix(name("attn_qkv.weight"), stackedRows(qkv)),
-      ...(architectureOf(config).qkvBias
-        ? { qkvBias: await vector(biases, [queries, keys, keys]) }
-        : {}),
-      output: await matrix(name("attn_output.weight"), hiddenSize, queries),
-      ffnNorm: await vector([name("ffn_norm.weight")], [hiddenSize]),
-      gateUp: await upload.matrix(name("ffn_gate_up.weight"), interleavedRows(...gateUp)),
-      down: await matrix(name("ffn_down.weight"), hiddenSize, intermediateSize),
+      attentionNorm: await vector(name("attn_norm.weight"), layer.attentionNorm),
+      qkv: await matrix(name("attn_qkv.weight"), queries, keys, values),
+      ...(biases.length > 0 ? { qkvBias: await vector(name("attn_qkv.bias"), ...biases) } : {}),
+      output: await matrix(name("attn_output.weight"), layer.output),
+      ffnNorm: await vector(name("ffn_norm.weight"), layer.ffnNorm),
+      gateUp: await upload.matrix(name("ffn_gate_up.weight"), interleavedRows(gate, up)),
+      down: await matrix(name("ffn_down.weight"), layer.down),
     });
   }
-  const outputNorm = await vector(["output_norm.weight"], [hiddenSize]);
-  const lmHead = file.tensors.has("output.weight")
-    ? await matrix("output.weight", vocabSize, hiddenSize)
-    : embedding;
+  const outputNorm = await vector("output_norm.weight", tensors.outputNorm);
+  const lmHead =
+    tensors.lmHead === undefined ? embedding : await matrix("output.weight", tensors.lmHead);
   upload.destroy();
   const { reports, fingerprint } = upload;
   return { embedding, layers, outputNorm, lmHead, reports, fingerprint: fingerprint.hex };
-}
-
-/** Name of the tensor that becomes part of the RoPE table. */
-export const ROPE_FACTORS = "rope_freqs.weight";
-
-/** The divisors of the RoPE frequencies that Llama 3 files carry, where the file has them. */
-export async function loadRopeFactors(
-  source: ByteSource,
-  file: TensorFile,
-  config: ModelConfig,
-  signal?: AbortSignal,
-): Promise<Float32Array | undefined> {
-  if (!file.tensors.has(ROPE_FACTORS)) return undefined;
-  return readVector(source, tensorFinder(file)(ROPE_FACTORS, [config.ropeDim / 2]), signal);
-}
-
-function tensorFinder(file: TensorFile): (name: string, shape: readonly number[]) => TensorInfo {
-  return (name, shape) => {
-    const info = file.tensors.get(name);
-    const expected = `of shape [${shape.join(", ")}]`;
-    if (info === undefined) {
-      throw new ModelFormatError(file.name, `tensor "${name}"`, expected, "nothing");
-    }
-    if (info.shape.join() !== shape.join()) {
-      const got = `[${info.shape.join(", ")}]`;
-      throw new ModelFormatError(file.name, `tensor "${info.name}"`, expected, got);
-    }
-    return info;
-  };
 }

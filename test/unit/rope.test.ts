@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type RopeOptions, ropeFrequencies, ropeTurns } from "../../src/model/rope.ts";
+import { ModelFormatError } from "../../src/errors.ts";
+import { bufferSource } from "../../src/hub/sources.ts";
+import {
+  readRopeFactors,
+  type RopeOptions,
+  ropeFrequencies,
+  ropeTurns,
+} from "../../src/model/rope.ts";
 
 /** `inv_freq` of `LlamaRotaryEmbedding`, transformers 5.2.0, every third pair. */
 const TRANSFORMERS: Record<string, { options: RopeOptions; frequencies: number[] }> = {
@@ -40,6 +47,33 @@ describe("ropeFrequencies", () => {
     const factors = [1, 1, 2, 4, 8, 8, 8, 32];
     const ours = ropeFrequencies({ theta: 10000, dim: 16, factors });
     expect(ours).toEqual(plain.map((frequency, i) => frequency / factors[i]));
+  });
+});
+
+describe("readRopeFactors", () => {
+  const read = (...factors: number[]): Promise<Float32Array> => {
+    const data = Float32Array.from(factors);
+    const shape = [factors.length];
+    const info = { name: "rope_freqs.weight", shape, offset: 0, bytes: data.byteLength };
+    const source = bufferSource(new Uint8Array(data.buffer), "m.gguf");
+    return readRopeFactors(source, { ...info, type: "F32" });
+  };
+
+  test("gives what the tensor has; huge ones keep a pair from turning", async () => {
+    expect(await read(1, 0.25, 8, 2 ** 99)).toEqual(Float32Array.of(1, 0.25, 8, 2 ** 99));
+  });
+
+  test.each([
+    [0, "at least 0.000001, got 0 at 2"],
+    [-8, "at least 0.000001, got -8 at 2"],
+    [2 ** -149, "at least 0.000001, got 1.4"],
+    [Number.NaN, "finite numbers, got 1 that are not"],
+    [Infinity, "finite numbers, got 1 that are not"],
+  ])("refuses %s", async (factor, says) => {
+    const error: unknown = await read(1, 1, factor, 4).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ModelFormatError);
+    expect(String(error)).toContain('m.gguf: tensor "rope_freqs.weight" should be');
+    expect(String(error)).toContain(says);
   });
 });
 
