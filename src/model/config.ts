@@ -1,8 +1,9 @@
 import { ModelFormatError, UnsupportedModelError } from "../errors.ts";
 import type { GgufFile } from "../formats/gguf.ts";
 import { getFloat, getString, getUint } from "../formats/metadata.ts";
+import { quote } from "../formats/quote.ts";
 import { ARCHITECTURES, type Architecture, type RopeStyle } from "./architectures.ts";
-import type { Llama3RopeScaling } from "./rope.ts";
+import { type Llama3RopeScaling, MIN_ROPE_DIVISOR } from "./rope.ts";
 
 /** The shape of a decoder; field names as Hugging Face has them, in camel case. */
 export interface ModelConfig {
@@ -46,11 +47,11 @@ export function readModelConfig(file: GgufFile): ModelConfig {
   }
   const key = (name: string): string => `${architecture}.${name}`;
   const count = (name: string, max: number, fallback?: number): number => {
-    const value = getUint(file, key(name), fallback ?? -1);
-    if (value < 1 || value > max) {
-      throw new ModelFormatError(file.name, key(name), `from 1 to ${max}`, String(value));
-    }
-    return value;
+    const value =
+      fallback === undefined ? getUint(file, key(name)) : getUint(file, key(name), fallback);
+    if (value >= 1 && value <= max) return value;
+    const field = `metadata ${quote(key(name))}`;
+    throw new ModelFormatError(file.name, field, `from 1 to ${max}`, String(value));
   };
   const numHeads = count("attention.head_count", 1024);
   const hiddenSize = count("embedding_length", 1 << 16);
@@ -112,12 +113,15 @@ export function checkShape(file: string, config: ModelConfig): void {
     const expected = `even, at most ${headDim}`;
     throw new ModelFormatError(file, "ropeDim", expected, String(ropeDim));
   }
-  for (const [field, value] of [
-    ["rmsNormEps", config.rmsNormEps],
-    ["ropeTheta", config.ropeTheta],
-    ["ropeScale", config.ropeScale],
+  if (!(config.rmsNormEps > 0)) {
+    throw new ModelFormatError(file, "rmsNormEps", "above 0", String(config.rmsNormEps));
+  }
+  for (const [field, value, least] of [
+    ["ropeTheta", config.ropeTheta, 1],
+    ["ropeScale", config.ropeScale, MIN_ROPE_DIVISOR],
   ] as const) {
-    if (!(value > 0)) throw new ModelFormatError(file, field, "above 0", String(value));
+    if (value >= least) continue;
+    throw new ModelFormatError(file, field, `at least ${least}`, String(value));
   }
   if (headDim % 32 !== 0 || headDim > MAX_HEAD_DIM) {
     throw new UnsupportedModelError(`head size ${headDim}`, [

@@ -47,7 +47,7 @@ export function readHfConfig(json: JsonFields, name: string): HfConfig {
   }
   checkFixed(json, type);
   const count = (key: string, max: number, fallback?: number): number => {
-    const value = jsonUint(json, key, fallback ?? -1);
+    const value = fallback === undefined ? jsonUint(json, key) : jsonUint(json, key, fallback);
     if (value >= 1 && value <= max) return value;
     throw new ModelFormatError(json.file, `"${key}"`, `from 1 to ${max}`, String(value));
   };

@@ -169,6 +169,18 @@ describe("is refused by name:", () => {
       '"hidden_size" should be a whole number',
     ],
     [
+      "a number that is missing",
+      "config.json",
+      (j) => ({ ...j, hidden_size: undefined }),
+      '"hidden_size" should be a whole number, not negative, got nothing',
+    ],
+    [
+      "positions that are multiplied without end",
+      "config.json",
+      (j) => ({ ...j, rope_parameters: { rope_type: "linear", factor: 1e-45 } }),
+      "ropeScale should be at least 0.000001, got 1e-45",
+    ],
+    [
       "an untied head that is missing",
       "config.json",
       (j) => ({ ...j, tie_word_embeddings: false }),
