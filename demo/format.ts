@@ -42,6 +42,18 @@ export function formatDuration(ms: number): string {
   return minutes(Math.round(seconds));
 }
 
+const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+/** Whether milliseconds since 1970 are a time that a date can hold. */
+export function isTime(ms: number): boolean {
+  return Number.isFinite(new Date(ms).getTime());
+}
+
+/** `25 Nov 2026, 18:47`; what is no time, as older files had it, is an unknown one. */
+export function formatTime(ms: number): string {
+  return isTime(ms) ? DAY_AND_TIME.format(ms) : "at an unknown time";
+}
+
 /** An estimate, no finer than whole seconds: `5 s left`. */
 export function formatTimeLeft(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1000));

@@ -6,10 +6,12 @@ export const ADDRESS_PATTERN = "https://.+|[\\w\\-][\\w.\\-]*/[\\w\\-][\\w.\\-]*
 /**
  * A model by what the user wrote: `https://…/model.gguf`, `owner/name`, or `owner/name/file.gguf`. An
  * address whose last part is no file is that of a folder.
+ * @returns undefined for what begins as an address and is none
  */
-export function parseModelAddress(text: string): ModelChoice {
+export function parseModelAddress(text: string): ModelChoice | undefined {
   const wanted = text.trim();
   if (wanted.startsWith("https://")) {
+    if (!URL.canParse(wanted)) return undefined;
     const url = new URL(wanted);
     return {
       name: url.pathname.split("/").findLast((part) => part !== "") ?? url.host,

@@ -39,9 +39,10 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
       loading?.abort();
       const own = new AbortController();
       loading = own;
+      const unloaded = state.model.step === "ready" ? state.model.choice.name : undefined;
       const old = takeEngine();
       update({ model: { step: "loading", choice, figures: NO_FIGURES } });
-      return enqueue(() => loadNow(choice, own, old));
+      return enqueue(() => loadNow(choice, own, old, unloaded));
     },
     cancel() {
       if (loading === undefined) return false;
@@ -78,6 +79,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
     choice: ModelChoice,
     own: AbortController,
     old: Engine | undefined,
+    unloaded: string | undefined,
   ): Promise<void> {
     await old?.destroy();
     const cache = toCacheOptions(state.settings, undefined);
@@ -92,7 +94,7 @@ export function createModelSlot({ state, update, onReady, onEnded }: SlotOptions
     } catch (error) {
       if (loading !== own) return;
       loading = undefined;
-      update({ model: { step: "failed", choice, problem: describeLoadProblem(error) } });
+      update({ model: { step: "failed", choice, problem: describeLoadProblem(error, unloaded) } });
     } finally {
       onEnded();
     }

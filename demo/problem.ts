@@ -24,10 +24,14 @@ export interface Problem {
 const CONVERSATION_SAFE = "The conversation is kept as it is.";
 const CONVERSATION_KEPT = "The conversation is kept, with everything written so far.";
 
-/** What to tell when a model could not be loaded. */
-export function describeLoadProblem(error: unknown): Problem {
+/**
+ * What to tell when a model could not be loaded.
+ * @param unloaded the model that made room for it, if one was there
+ */
+export function describeLoadProblem(error: unknown, unloaded?: string): Problem {
   const happened = messageOf(error);
-  const safe = `Nothing of it stays on the GPU. ${CONVERSATION_SAFE}`;
+  const before = unloaded === undefined ? "" : `${unloaded} was unloaded to make room. `;
+  const safe = `${before}Nothing of it stays on the GPU. ${CONVERSATION_SAFE}`;
   if (!(error instanceof LlmError)) return unexpected(error, "load-again");
   switch (error.code) {
     case "model-format":
@@ -52,7 +56,9 @@ export function describeLoadProblem(error: unknown): Problem {
         title: "The model file could not be read",
         happened,
         safe,
-        advice: "Try again, or open a .gguf file from this computer by dropping it on the page.",
+        advice:
+          "If you wrote the address, check it. Then try again, or open a .gguf file from this " +
+          "computer by dropping it on the page.",
         remedy: "load-again",
       };
     case "gpu-out-of-memory":

@@ -147,6 +147,11 @@ export function policyChoice(name: Settings["policy"]): PolicyChoice {
   return found;
 }
 
+/** The name of a policy as the picker has it; one that the page doesn't offer keeps its own. */
+export function policyLabel(name: string): string {
+  return POLICY_CHOICES.find((choice) => choice.name === name)?.label ?? name;
+}
+
 /** Whether a number keeps a rule. */
 export function keepsRule(value: number, { min, max, step }: NumberRule): boolean {
   return value >= min && value <= max && (step !== 1 || Number.isInteger(value));

@@ -13,6 +13,7 @@ import {
   readNumber,
   readOptional,
   readText,
+  readTime,
 } from "./placed-value.ts";
 import type { StoredConversation, StoredTurn, StoredVersions } from "./stored-conversation.ts";
 
@@ -80,8 +81,8 @@ function readConversation(of: Placed): StoredConversation {
   return {
     id: readText(part(of, "id")),
     title: readText(part(of, "title")),
-    createdAt: readNumber(part(of, "createdAt")),
-    changedAt: readNumber(part(of, "changedAt")),
+    createdAt: readTime(part(of, "createdAt")),
+    changedAt: readTime(part(of, "changedAt")),
     revision: readNumber(part(of, "revision")),
     questions: turns.length,
     turns,

@@ -1,3 +1,4 @@
+import { isTime } from "../format.ts";
 import { HistoryFileError } from "./history-file-error.ts";
 
 /** A value of a file, and where it stands there: `conversations[3].turns[0].text`. */
@@ -23,6 +24,12 @@ export function readNumber(of: Placed): number {
   const { value } = of;
   const fits = typeof value === "number" && Number.isFinite(value) && value >= 0;
   return fits ? value : fail(of, "a number");
+}
+
+/** Milliseconds since 1970. */
+export function readTime(of: Placed): number {
+  const ms = readNumber(of);
+  return isTime(ms) ? ms : fail(of, "a time in milliseconds since 1970");
 }
 
 export function readFlag(of: Placed): boolean {

@@ -1,3 +1,4 @@
+import { copyText } from "../copy-text.ts";
 import { button, el, setText } from "../dom.ts";
 import { colourCode } from "./code-colours.ts";
 
@@ -23,13 +24,10 @@ export function createCodeBlock(language = ""): CodeBlock {
   const label = el("span", { class: "code-language" }, language);
   const said = el("span", { class: "copied", role: "status" });
   const copy = button("Copy code", () => {
-    navigator.clipboard.writeText(code.textContent).then(
-      () => setText(said, "Copied."),
-      () => {
-        getSelection()?.selectAllChildren(code);
-        setText(said, "Selected: press Ctrl+C (or ⌘C) to copy.");
-      },
-    );
+    void copyText(code.textContent).then((done) => {
+      if (!done) getSelection()?.selectAllChildren(code);
+      setText(said, done ? "Copied." : "Selected: press Ctrl+C (or ⌘C) to copy.");
+    });
   });
   // Scrolls sideways, so the keyboard must get there.
   const pre = el("pre", { tabindex: "0", "aria-label": "Code" }, code);

@@ -1,9 +1,7 @@
 import { button, el } from "../dom.ts";
-import { formatMiB } from "../format.ts";
+import { formatMiB, formatTime } from "../format.ts";
 import type { SessionInfo } from "../history/session-store.ts";
 import type { ConversationHead } from "../history/stored-conversation.ts";
-
-const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 /** A conversation in the list: its title opens it. `session`: its saved cache, where there is one. */
 export function conversationLine(
@@ -26,7 +24,7 @@ export function conversationLine(
     el(
       "p",
       { class: "history-row" },
-      el("span", { class: "caption" }, `${count}, ${DAY_AND_TIME.format(changedAt)}${saved}`),
+      el("span", { class: "caption" }, `${count}, ${formatTime(changedAt)}${saved}`),
       button("Rename", actions.rename, keyed("Rename")),
       button("Delete", actions.remove, keyed("Delete")),
     ),

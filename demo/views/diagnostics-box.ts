@@ -1,3 +1,4 @@
+import { copyText } from "../copy-text.ts";
 import { button, el, setText } from "../dom.ts";
 
 /**
@@ -11,23 +12,13 @@ export function diagnosticsBox(report: () => string): HTMLElement {
   box.addEventListener("toggle", () => setText(pre, report()));
   const copy = button("Copy diagnostics", () => {
     setText(pre, report());
-    void copyText(pre.textContent ?? "", pre).then((copied) => {
-      if (!copied) box.open = true;
+    void copyText(pre.textContent).then((copied) => {
+      if (!copied) {
+        box.open = true;
+        getSelection()?.selectAllChildren(pre);
+      }
       setText(said, copied ? "Copied." : "Selected: press Ctrl+C (or ⌘C) to copy.");
     });
   });
   return el("div", { class: "diagnostics-box" }, box, el("p", {}, copy, " ", said));
-}
-
-/** Copies, or, where the page has no clipboard (it isn't secure), selects for copying by hand. */
-async function copyText(text: string, shown: HTMLElement): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const box = shown.closest("details");
-    if (box !== null) box.open = true;
-    getSelection()?.selectAllChildren(shown);
-    return false;
-  }
 }

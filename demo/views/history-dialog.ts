@@ -21,11 +21,15 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
   const file = el("input", { type: "file", id: "history-file", accept: ".json", hidden: true });
   const exportButton = button("Export all", () => void exportAll());
   const saved = createSavedCaches(history.sessions, () => find.focus());
-  const removeAll = button("Delete all", () => void remove(history.heads));
+  const removeAll = button("Delete all", askBeforeAll);
   /** The conversation whose title is being changed. */
   let renaming: string | undefined;
 
+  /** What was said last can be undone: it stays when the dialog is closed and opened again. */
+  let offersUndo = false;
+
   const say = (text: string, undo?: () => Promise<void>): void => {
+    offersUndo = undo !== undefined;
     said.replaceChildren(text);
     setText(problem, "");
     if (undo === undefined) return;
@@ -37,6 +41,21 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
     said.append(" ", back);
     back.focus();
   };
+
+  function askBeforeAll(): void {
+    const { heads } = history;
+    say(`Delete ${heads.length === 1 ? "the one conversation" : `all ${heads.length}`}? `);
+    const keep = button("Keep them", () => {
+      say("");
+      removeAll.focus();
+    });
+    said.append(
+      button("Delete them", () => void remove(heads)),
+      " ",
+      keep,
+    );
+    keep.focus();
+  }
 
   async function remove(heads: readonly ConversationHead[]): Promise<void> {
     const undo = await history.remove(heads.map(({ id }) => id));
@@ -57,11 +76,14 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
     say("");
     try {
       const { added, known } = await history.importFile(chosen);
-      const rest = known > 0 ? ` ${known} were here already.` : "";
+      const rest = known > 0 ? ` ${known} ${known === 1 ? "was" : "were"} here already.` : "";
       say(`${added} ${added === 1 ? "conversation" : "conversations"} imported.${rest}`);
     } catch (error) {
-      if (!(error instanceof HistoryFileError)) throw error;
-      setText(problem, `${chosen.name} was not imported: nothing has changed. ${error.message}`);
+      const why =
+        error instanceof HistoryFileError
+          ? error.message
+          : `It could not be read (${String(error)}): choose it again.`;
+      setText(problem, `${chosen.name} was not imported: nothing has changed. ${why}`);
     }
   }
 
@@ -124,7 +146,8 @@ export function connectHistoryDialog(history: History, onOpened: () => void): Hi
   byId("open-history", HTMLButtonElement).addEventListener("click", () => {
     renaming = undefined;
     find.value = "";
-    say("");
+    if (!offersUndo) say("");
+    setText(problem, "");
     draw();
     dialog.showModal();
   });

@@ -3,6 +3,7 @@ import type { ChatState } from "../chat-state.ts";
 import { toMessages, type Turn } from "../conversation.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
 import { type KeptFilter, keptTokens, shareKept } from "../kept-tokens.ts";
+import { needleVerdict } from "../needle-verdict.ts";
 import { selectField } from "./fields.ts";
 
 /** The prompt of a turn, each token tinted by how much of the cache keeps it. */
@@ -57,7 +58,10 @@ export function createKeptView(turn: Turn): KeptView {
       { layer: undefined, head: undefined },
       turn.needle.fact,
     );
-    setText(verdict, verdictOf(turn, turn.needle.answer, shareKept(all)));
+    setText(
+      verdict,
+      needleVerdict(turn, turn.needle.answer, shareKept(all), state?.settings.policy),
+    );
   };
 
   const pickers = (layers: number, heads: number): void => {
@@ -121,18 +125,4 @@ function keyOf(turn: Turn, state: ChatState): string {
   return [turn.attempt, turn.answer.length, allocated, peak, state.turns.length, compared].join(
     " ",
   );
-}
-
-/** Whether the hidden fact survived, and whether the answer found it. */
-function verdictOf(turn: Turn, wanted: string, share: number | undefined): string {
-  const found = turn.answer.toLowerCase().includes(wanted.toLowerCase());
-  const answer = found
-    ? `The answer has the fact (“${wanted}”).`
-    : `The answer doesn’t have the fact (“${wanted}”).`;
-  if (share === undefined) return answer;
-  const percent = `${(100 * share).toFixed(1)}\u00a0%`;
-  const next = found
-    ? "Move the budget down and answer again, until it breaks."
-    : "Move the budget up and answer again.";
-  return `${answer} ${percent} of the (layer, head) pairs kept its tokens. ${next}`;
 }

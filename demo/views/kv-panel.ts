@@ -98,7 +98,7 @@ function noteOf(
   read: LayersRead | undefined,
 ): string {
   if (kv === undefined || kv.tokens === 0) {
-    return "Each terrace will be a layer, as wide as the tokens that it keeps; shown is a plan.";
+    return "A plan: each step is a layer of the model, as wide as the tokens that it will keep.";
   }
   if (read !== undefined) {
     const { count, bytes, fullBytes } = read;
@@ -106,7 +106,7 @@ function noteOf(
       count === 0
         ? ""
         : ` Those before it have ${formatMiB(bytes)}, ${formatMiB(fullBytes)} in a full cache.`;
-    return `Layer ${count} of ${kv.layers.length} is being read.${soFar}`;
+    return `Layer ${Math.min(count + 1, kv.layers.length)} of ${kv.layers.length} is being read.${soFar}`;
   }
   const turn = turns.findLast(({ cache }) => cache !== undefined);
   if (settings.policy === "full") return "The full cache keeps every token.";

@@ -1,8 +1,8 @@
-import type { KeptCopy, Offer } from "../chat-state.ts";
 import { DEFAULT_MODEL } from "../default-model.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
 import { formatMiB } from "../format.ts";
-import { ADDRESS_PATTERN } from "../model-address.ts";
+import type { KeptCopy, ModelChoice, Offer } from "../chat-state.ts";
+import { ADDRESS_PATTERN, parseModelAddress } from "../model-address.ts";
 import type { Settings } from "../settings.ts";
 import { createForecastCard } from "./forecast-card.ts";
 
@@ -15,8 +15,8 @@ export interface LoadCard {
 export interface LoadCardActions {
   loadOffer(): void;
   openFile(): void;
-  /** An address or a repository, as it was written. */
-  loadAddress(address: string): void;
+  /** What the user wrote an address or a repository of. */
+  loadChoice(choice: ModelChoice): void;
   dropKept(): void;
 }
 
@@ -24,7 +24,7 @@ export interface LoadCardActions {
 export function createLoadCard({
   loadOffer,
   openFile,
-  loadAddress,
+  loadChoice,
   dropKept,
 }: LoadCardActions): LoadCard {
   const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
@@ -57,8 +57,12 @@ export function createLoadCard({
   );
   byAddress.addEventListener("submit", (event) => {
     event.preventDefault();
-    loadAddress(address.value);
+    const choice = parseModelAddress(address.value);
+    if (choice !== undefined) return loadChoice(choice);
+    address.setCustomValidity("This is no address: look for a space or a missing part in it.");
+    address.reportValidity();
   });
+  address.addEventListener("input", () => address.setCustomValidity(""));
   const element = el(
     "section",
     { class: "card load-card" },
@@ -85,7 +89,12 @@ export function createLoadCard({
       const left = copy === undefined ? bytes : copy.totalBytes - copy.storedBytes;
       const bytesText = left === undefined || left === 0 ? "" : `${formatMiB(left)} to get; `;
       setText(size, `${bytesText}${DEFAULT_MODEL.about}`);
-      setText(missing, reason === undefined ? "" : `It can’t be had from here: ${reason}`);
+      setText(
+        missing,
+        reason === undefined
+          ? ""
+          : `It can’t be had from here: ${reason} Open a file, or give an address, below.`,
+      );
       missing.hidden = reason === undefined;
       // A whole copy needs no server.
       load.disabled = reason !== undefined && left !== 0;

@@ -1,4 +1,5 @@
 import type { Chat } from "../chat.ts";
+import { copyText } from "../copy-text.ts";
 import { button, byId, el, setText } from "../dom.ts";
 import type { NumberSetting } from "../settings.ts";
 import { applyTheme, readTheme, type Theme } from "../theme.ts";
@@ -32,9 +33,8 @@ export function connectSettingsDialog(chat: Chat): void {
   );
   const copied = el("span", { class: "copied", role: "status" });
   const link = button("Copy a link with these settings", () => {
-    navigator.clipboard.writeText(location.href).then(
-      () => setText(copied, "Copied."),
-      () => setText(copied, "This page may not copy; take the address of the page."),
+    void copyText(location.href).then((done) =>
+      setText(copied, done ? "Copied." : "This page may not copy; take the address of the page."),
     );
   });
   const close = button("Done", () => dialog.close(), { class: "primary" });

@@ -1,6 +1,5 @@
 import type { Chat } from "../chat.ts";
 import { el } from "../dom.ts";
-import { parseModelAddress } from "../model-address.ts";
 import type { Remedy } from "../problem.ts";
 import { type Reopening, reopeningText } from "../reopening.ts";
 import { deviceNotice, softwareNotice } from "./device-notice.ts";
@@ -28,7 +27,7 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
   const card = createLoadCard({
     loadOffer: () => void chat.load(state.offer.choice),
     openFile: actions.openFile,
-    loadAddress: (address) => void chat.load(parseModelAddress(address)),
+    loadChoice: (choice) => void chat.load(choice),
     dropKept: () => void chat.dropKept(),
   });
   const steps = createLoadSteps(() => chat.cancelLoad());

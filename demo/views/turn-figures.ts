@@ -10,6 +10,7 @@ import {
   formatTokens,
   UNKNOWN,
 } from "../format.ts";
+import { policyLabel } from "../settings.ts";
 import { reopeningText } from "../reopening.ts";
 
 /** The groups of figures of an answer, each with its place from the start. */
@@ -43,7 +44,7 @@ function cacheText({ cache }: Turn): string {
   const kept = cachedTokens > 0 ? `went on from ${formatTokens(cachedTokens)} in the cache` : "";
   const all = report.evicted ? "" : "nothing evicted";
   const how = reopening === undefined ? "" : reopeningText(reopening);
-  return [`${size} (${report.policy})`, all, how, kept].filter(Boolean).join(" · ");
+  return [`${size} (${policyLabel(report.policy)})`, all, how, kept].filter(Boolean).join(" · ");
 }
 
 function readText(figures: AnswerFigures, reading: boolean): string {

@@ -1,4 +1,5 @@
 import { type Turn } from "../conversation.ts";
+import { copyText } from "../copy-text.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
 import { createMarkdownView } from "../markdown/markdown-view.ts";
 import type { Problem, Remedy } from "../problem.ts";
@@ -42,9 +43,8 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
   const compare = button("Compare with the full cache", () => actions.compare());
   const copied = el("span", { class: "copied", role: "status" });
   const copy = button("Copy", () => {
-    navigator.clipboard.writeText(turn.answer).then(
-      () => setText(copied, "Copied."),
-      () => setText(copied, "This page may not copy; select the text instead."),
+    void copyText(turn.answer).then((done) =>
+      setText(copied, done ? "Copied." : "This page may not copy; select the text instead."),
     );
   });
   const edit = button("Edit", () => openEditor());

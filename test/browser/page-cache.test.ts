@@ -188,7 +188,7 @@ test("a sample shows the saving: the pyramid is carved while the document is rea
   expect(await figure("saved")).toMatch(/^[\d.]+\sMiB \([\d.]+\s%\)$/);
   const context = await page.locator(".kv-context").innerText();
   expect(context).toMatch(/^[\d,]+ of 8,192\stokens of context; a layer keeps [\d,]+ to [\d,]+$/);
-  expect(await page.locator(".turn-cache").innerText()).toContain("(pyramidkv)");
+  expect(await page.locator(".turn-cache").innerText()).toContain("(PyramidKV)");
 });
 
 test("the needle's verdict and the tint of the tokens come from the kept positions", async () => {
@@ -483,5 +483,6 @@ test("after a reload a document isn't read again: its saved cache answers alike"
 
   await open.click();
   await dialog.getByRole("button", { name: "Delete all" }).click();
+  await dialog.getByRole("button", { name: "Delete them" }).click();
   await expect.poll(() => page.evaluate(savedCaches, false)).toBe(0);
 });

@@ -143,6 +143,7 @@ test("a default model that isn't on the server is said, and a file can be opened
   });
   const { page } = watched;
   await page.getByText("It can’t be had from here").waitFor();
+  await page.getByText("Open a file, or give an address, below.").waitFor();
   expect(await page.getByRole("button", { name: /^Load / }).isDisabled()).toBe(true);
   expect(await page.getByRole("button", { name: "Open a .gguf file" }).isEnabled()).toBe(true);
   await watched.close();

@@ -171,10 +171,23 @@ describe("conversations of one browser", () => {
     });
     const file = { name: "mine.json", mimeType: "", buffer: await readFile(path) };
 
+    const both = ["Second question", "The first one"];
     await list.getByRole("button", { name: "Delete all" }).click();
-    await expect.poll(() => titles(page)).toEqual([]);
-    await page.setInputFiles("#history-file", file);
-    await expect.poll(() => titles(page)).toEqual(["Second question", "The first one"]);
+    expect(await list.getByRole("status").textContent()).toContain("Delete all 2?");
+    await list.getByRole("button", { name: "Keep them" }).click();
+    expect(await titles(page)).toEqual(both);
+    for (const back of ["bring them back", "import them"]) {
+      await list.getByRole("button", { name: "Delete all" }).click();
+      await list.getByRole("button", { name: "Delete them" }).click();
+      await expect.poll(() => titles(page)).toEqual([]);
+      // The way back outlasts the dialog.
+      await list.getByRole("button", { name: "Undo" }).waitFor();
+      await list.getByRole("button", { name: "Done" }).click();
+      await openList(page);
+      if (back === "import them") await page.setInputFiles("#history-file", file);
+      else await list.getByRole("button", { name: "Undo" }).click();
+      await expect.poll(() => titles(page)).toEqual(both);
+    }
     await page.setInputFiles("#history-file", file);
     await expect
       .poll(() => list.getByRole("status").textContent())
@@ -182,6 +195,25 @@ describe("conversations of one browser", () => {
     await list.getByRole("button", { name: "Second question", exact: true }).click();
     await expect.poll(() => questions(page)).toEqual(["Second question", "And then?"]);
     expect(await page.locator(".answer").allTextContents()).toEqual(answers);
+  });
+
+  test("a file that can't be read is said, and nothing changes", async () => {
+    const list = await openList(page);
+    const before = await titles(page);
+    await page.evaluate(() => {
+      const { text } = Blob.prototype;
+      Blob.prototype.text = () => {
+        Blob.prototype.text = text;
+        return Promise.reject(new DOMException("gone", "NotReadableError"));
+      };
+    });
+    const file = { name: "gone.json", mimeType: "", buffer: Buffer.from("{}") };
+    await page.setInputFiles("#history-file", file);
+    await expect
+      .poll(() => list.getByRole("alert").textContent())
+      .toContain("gone.json was not imported: nothing has changed. It could not be read");
+    expect(await titles(page)).toEqual(before);
+    await list.getByRole("button", { name: "Done" }).click();
   });
 
   test.each([

@@ -136,6 +136,16 @@ describe("a file of conversations", () => {
     ],
     [
       "damaged",
+      changed(["conversations", 0, "changedAt"], 9e15),
+      "changedAt should be a time in milliseconds since 1970, but is 9000000000000000",
+    ],
+    [
+      "damaged",
+      changed(["conversations", 0, "createdAt"], 9e15),
+      "createdAt should be a time in milliseconds since 1970",
+    ],
+    [
+      "damaged",
       changed(["conversations", 0, "turns", 0, "answer"], ["x"]),
       'conversations[0].turns[0].answer should be a text, but is ["x"]',
     ],

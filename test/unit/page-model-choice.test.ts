@@ -18,6 +18,12 @@ test("an address, a folder's address, a repository, a file of a repository", () 
   });
 });
 
+test("what begins as an address and is none has no model", () => {
+  for (const text of ["https://exa mple/x", "https://:80/", "https://a b"]) {
+    expect(parseModelAddress(text), text).toBeUndefined();
+  }
+});
+
 test.each([
   ["https://models.test/a.gguf", true],
   ["owner/name", true],

@@ -63,6 +63,13 @@ describe("problems as the page tells them", () => {
     expect(describeLoadProblem(new SourceError("a", "cut")).remedy).toBe("load-again");
   });
 
+  it("say which model made room for one that failed, and to check an address", () => {
+    const { safe, advice } = describeLoadProblem(new SourceError("a", "cut"), "tiny.gguf");
+    expect(safe).toContain("tiny.gguf was unloaded");
+    expect(describeLoadProblem(new SourceError("a", "cut")).safe).not.toContain("unloaded");
+    expect(advice).toContain("check it");
+  });
+
   it("give a question back that is too long by itself, and offer a new conversation otherwise", () => {
     const error = new ContextLengthError(9000, 8192, "the prompt");
     expect(describeAnswerProblem(error, true).remedy).toBe("shorten-question");
