@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { ByteSource, KvDtype } from "../index.ts";
 import { type Args, readArgs, UsageError } from "./args.ts";
 import { randomModel } from "./bench/random-model.ts";
@@ -9,8 +9,7 @@ import { SHAPES } from "./bench/shapes.ts";
 import { formatReport } from "./bench/table.ts";
 import { openDawn } from "./dawn.ts";
 import { interruptible } from "./interruptible.ts";
-import { MODEL_FOLDER } from "./fetch-model.ts";
-import { DEFAULT_MODEL } from "./fetch/model-file.ts";
+import { DEFAULT_MODEL_PATH } from "./fetch-model.ts";
 import { openModel } from "./model.ts";
 
 const OPTIONS = {
@@ -70,7 +69,7 @@ async function openBenchModel(args: Args): Promise<ByteSource> {
   }
   if (name === undefined) {
     if (layers !== undefined) throw new UsageError("--layers needs --shape");
-    return openModel(model ?? join(MODEL_FOLDER, DEFAULT_MODEL.name));
+    return openModel(model ?? DEFAULT_MODEL_PATH);
   }
   const shape = SHAPES[name];
   if (shape === undefined) {

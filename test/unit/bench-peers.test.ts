@@ -2,7 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { fetchModel } from "../../src/cli/fetch-model.ts";
+import { SourceError } from "../../src/errors.ts";
+import { main } from "../bench/main.ts";
 import { timeAnswers } from "../bench/peers/answer.ts";
 import {
   type PeerMessage,
@@ -26,6 +29,29 @@ const request: PeerRequest = {
 function run(promptTokens: number, prefillSeconds: number, tokenIds = [5, 6, 7]): PeerRun {
   return { promptTokens, prefillSeconds, decodeSeconds: 4 * prefillSeconds, tokenIds, load: 1.5 };
 }
+
+describe("npm run bench", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  test("gets the default model first, and ends with the reason where that fails", async () => {
+    const written = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const fetching = vi
+      .fn<typeof fetchModel>()
+      .mockRejectedValue(new SourceError("m.gguf", "no source gave it"));
+    expect(await main(["--no-peers", "--only", "rates"], fetching)).toBe(1);
+    expect(written.mock.calls).toEqual([["m.gguf: no source gave it\n"]]);
+  });
+
+  test.each([[["--shape", "none"]], [["--model=none.gguf"]]])(
+    "gets none where one is named: %j",
+    async (argv) => {
+      const fetching = vi.fn<typeof fetchModel>();
+      // Wrong usage, so that nothing is measured.
+      expect(await main([...argv, "--no-peers", "--runs", "0"], fetching)).toBe(2);
+      expect(fetching).not.toHaveBeenCalled();
+    },
+  );
+});
 
 describe("formatPeers", () => {
   const phase = (tokensPerSecond: number) => ({
