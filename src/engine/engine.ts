@@ -220,6 +220,7 @@ export class LocalEngine implements Engine {
         gpu.destroy();
         this.#parts = await this.#open(cache.options, { signal });
       },
+      signal,
     );
   }
 

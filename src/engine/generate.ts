@@ -14,7 +14,7 @@ import { cacheReport, cacheSample, memoryReport } from "./memory.ts";
 import type { EngineParts } from "./parts.ts";
 import { prefillPrompt, readAnswer } from "./prefill-prompt.ts";
 import { promptTokens } from "./prompt-tokens.ts";
-import { MAX_RECOVERIES, type Recovery } from "./recovery.ts";
+import type { Recovery } from "./recovery.ts";
 import { withSmallerPlan } from "./smaller-plan.ts";
 import { TOKEN_SKIPPED, TOKEN_UNSOUND } from "./sampler.ts";
 import { readLogprobs } from "./token-logprobs.ts";
@@ -43,14 +43,14 @@ export async function* generate(
 ): AsyncGenerator<Piece, GenerateResult> {
   options.signal?.throwIfAborted();
   checkStop(options.stop ?? []);
-  const first = await recovery.parts();
+  const first = recovery.present;
   const { runtime, tokenizer, conversation } = first;
   const sampling = resolveSampling(options, runtime.config.vocabSize);
   const reuse = conversation.find(promptTokens(tokenizer, prompt));
   const { contextLength } = runtime.config;
   const maxTokens = tokensToGenerate(reuse.tokenIds.length, options, contextLength);
   const started = startAnswer(tokenizer, options.stop ?? []);
-  for (let tries = 0; ; tries++) {
+  for (;;) {
     try {
       const parts = await recovery.parts();
       const from = parts === first ? reuse : { tokenIds: reuse.tokenIds, tokens: 0 };
@@ -62,7 +62,7 @@ export async function* generate(
         throw await withSmallerPlan(current, error, reuse.tokenIds.length);
       }
       if (lost === undefined) throw error;
-      if (tries === MAX_RECOVERIES) {
+      if (recovery.isSpent) {
         const message = "and so were those that took its place";
         throw new DeviceLostError(lost.reason, message, { cause: lost }, started.text);
       }

@@ -178,6 +178,57 @@ describe("between calls and in others:", () => {
     }
   });
 
+  test("a device that can't be had for a moment is asked for again, twice at most", async () => {
+    const { faulty, engine } = await open();
+    for (const call of [
+      () => engine.generate(PROMPT, { maxTokens: 3 }).result,
+      () => engine.read(PROMPT),
+    ]) {
+      const before = { devices: faulty.devices(), requests: faulty.requests() };
+      faulty.lose();
+      faulty.removeAdapter(1);
+      await call();
+      expect(faulty.devices()).toBe(before.devices + 1);
+      faulty.lose();
+      faulty.removeAdapter(2);
+      expect(await failure(call())).toMatchObject({ code: "device-lost", text: "" });
+      expect(faulty.requests()).toBe(before.requests + 4);
+      await call();
+      expect(faulty.devices()).toBe(before.devices + 2);
+    }
+  });
+
+  test("a call that is aborted while it waits for a device ends with the signal's reason", async () => {
+    const { faulty, engine } = await open();
+    const reason = new Error("no time");
+    for (const moment of ["the device is opened", "another one is waited for"]) {
+      const stop = new AbortController();
+      const { signal } = stop;
+      const before = faulty.requests();
+      faulty.lose();
+      if (moment !== "the device is opened") faulty.removeAdapter(1);
+      const ended = failure(engine.generate(PROMPT, { signal }).result);
+      while (faulty.requests() === before) await new Promise((resolve) => setTimeout(resolve));
+      stop.abort(reason);
+      expect([moment, await ended]).toEqual([moment, reason]);
+      expect(faulty.requests()).toBe(before + 1);
+    }
+    await engine.read(PROMPT);
+    // In the middle, where what the device was doing fails as well.
+    const stop = new AbortController();
+    const pieces = engine.generate(PROMPT, { maxTokens: 300, signal: stop.signal });
+    const read = async (): Promise<void> => {
+      for await (const piece of pieces) {
+        expect(piece.tokenIds.length).toBeGreaterThan(0);
+        faulty.lose();
+        stop.abort(reason);
+      }
+    };
+    const before = faulty.requests();
+    expect(await failure(read())).toBe(reason);
+    expect(faulty.requests()).toBe(before);
+  });
+
   test("a score and a read begin again", async () => {
     const { faulty, engine } = await open();
     const options = { contextTokens: 300 };

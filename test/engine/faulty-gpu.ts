@@ -16,8 +16,10 @@ export interface FaultyGpu {
   miscompile(name: RegExp): void;
   /** Devices that were opened. */
   devices(): number;
-  /** From now on no adapter is found. */
-  removeAdapter(): void;
+  /** No adapter is found from now on, or when it is asked for so many times. */
+  removeAdapter(times?: number): void;
+  /** How often an adapter was asked for. */
+  requests(): number;
 }
 
 /**
@@ -31,7 +33,8 @@ export function faultyGpu(): FaultyGpu {
   let poison = (label: string): void => {
     throw new Error(`there is no buffer "${label}"`);
   };
-  let isThere = true;
+  let requests = 0;
+  let missing = 0;
   let miscompiled: RegExp | undefined;
   const live = new Map<GPUBuffer, number>();
   const liveBytes = (): number => [...live.values()].reduce((sum, size) => sum + size, 0);
@@ -103,7 +106,12 @@ export function faultyGpu(): FaultyGpu {
 
   const gpu = {
     async requestAdapter(options?: GPURequestAdapterOptions) {
-      const adapter = isThere ? await realGpu.requestAdapter(options) : null;
+      requests++;
+      if (missing > 0) {
+        missing--;
+        return null;
+      }
+      const adapter = await realGpu.requestAdapter(options);
       if (adapter === null) return null;
       const { features, limits, info } = adapter;
       const requestDevice = async (spec?: GPUDeviceDescriptor): Promise<GPUDevice> =>
@@ -119,6 +127,7 @@ export function faultyGpu(): FaultyGpu {
     poison: (label) => poison(label),
     miscompile: (name) => void (miscompiled = name),
     devices: () => devices,
-    removeAdapter: () => void (isThere = false),
+    removeAdapter: (times = Infinity) => void (missing = times),
+    requests: () => requests,
   };
 }
