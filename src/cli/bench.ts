@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { ByteSource, KvDtype } from "../index.ts";
+import { type ByteSource, type KvDtype, SourceError } from "../index.ts";
 import { type Args, readArgs, UsageError } from "./args.ts";
 import { randomModel } from "./bench/random-model.ts";
 import { CACHE_SECTIONS } from "./bench/cache-sections.ts";
@@ -36,14 +36,26 @@ export async function bench(argv: readonly string[]): Promise<void> {
     log: (line: string) => void process.stderr.write(`${line}\n`),
   };
   const source = await openBenchModel(args);
+  const path = args.text("json");
+  // Appends nothing: whether the file can be written has to be known before minutes of measuring.
+  if (path !== undefined) await writeReport(path, "", "a");
   const report = await interruptible(async (signal) =>
     runBench(source, { ...options, gpu: await openDawn(), signal }),
   );
   process.stdout.write(formatReport(report));
-  const path = args.text("json");
-  if (path === undefined) return;
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, `${JSON.stringify(report)}\n`);
+  if (path !== undefined) await writeReport(path, `${JSON.stringify(report)}\n`, "w");
+}
+
+/** Writes the file that `--json` names, or appends to it. @throws SourceError */
+async function writeReport(path: string, text: string, flag: "w" | "a"): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text, { flag });
+  } catch (cause) {
+    const { message } = cause as Error;
+    const advice = "name another file with --json";
+    throw new SourceError(path, `cannot be written (${message}); ${advice}`, { cause });
+  }
 }
 
 /** The sections of `--only`; by default those that take a minute or two on two cores. */

@@ -191,6 +191,22 @@ describe("what the cache did, in one line", () => {
   });
 });
 
+test.each([
+  ["a folder", "", "EISDIR"],
+  ["below a file", "file/bench.json", "EEXIST|ENOTDIR"],
+  ["below a file's folder", "file/deeper/bench.json", "ENOTDIR"],
+])("bench says before it measures that --json cannot be written: %s", async (_, name, code) => {
+  const folder = await mkdtemp(join(tmpdir(), "ziggurat-test-"));
+  try {
+    await writeFile(join(folder, "file"), "");
+    const ended = await run(["bench", "--shape", "llama-1b", "--json", join(folder, name)]);
+    const says = `: cannot be written \\((${code}): [^\n]*\\); name another file with --json\\n$`;
+    expect(ended).toEqual({ code: 1, written: [expect.stringMatching(new RegExp(says))] });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 /** Runs a command in this process; gives what it wrote to stdout and stderr. */
 async function run(argv: readonly string[]): Promise<{ code: number; written: string[] }> {
   const written: string[] = [];
