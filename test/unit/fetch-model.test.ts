@@ -335,6 +335,18 @@ exit ${exitCode}
   });
 });
 
+test.each([
+  ["models", /models: nothing can be stored there \(EEXIST: .*\); make it a folder that may/],
+  [".", /models: nothing can be stored there \(ENOTDIR: .*\); make it a folder that may/],
+])("a file in the place of its folder or one above ends it at once: %s", async (path, says) => {
+  if (path === ".") await rm(folder, { recursive: true });
+  await writeFile(join(folder, path), "");
+  const failed = fetchIt();
+  await expect(failed).rejects.toThrow(SourceError);
+  await expect(failed).rejects.toThrow(says);
+  expect(requests).toEqual([]);
+});
+
 test.runIf(process.platform === "linux")("a full disk ends it at once and says so", async () => {
   await mkdir(models());
   await symlink("/dev/full", `${modelPath()}.part`);
