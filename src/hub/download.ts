@@ -10,6 +10,7 @@ import {
 import type { StoreBackend } from "./store-backend.ts";
 import {
   checkWhole,
+  dropCheck,
   findPieces,
   folderOf,
   MANIFEST_FILE,
@@ -56,7 +57,7 @@ export interface DownloadOptions extends HttpOptions {
 /**
  * Copy a file into a store, in pieces of which several are fetched at once; pieces that are there already are not
  * fetched again. Whenever it ends, by an error, an abort or a closed tab, the finished pieces stay. A complete copy is
- * used without asking the server.
+ * used without asking the server; only its hash is asked for, where nobody asked before and `findSha256` can.
  *
  * @returns a source that reads the copy.
  * @throws SourceError when it cannot be fetched or stored, changes meanwhile, or is not what its hub says; the signal's reason when aborted.
@@ -73,8 +74,9 @@ export async function download(
   if (known !== undefined) {
     const pieces = await findPieces(backend, folder, known);
     if (pieces.size === pieceCount(known)) {
-      const source = storedSource(backend, folder, known, pieces);
-      await checkWhole(backend, folder, known, source, signal);
+      const manifest = await withHash(backend, folder, known, options);
+      const source = storedSource(backend, folder, manifest, pieces);
+      await checkWhole(backend, folder, manifest, source, signal);
       return source;
     }
   }
@@ -87,6 +89,7 @@ export async function download(
   await options.checkRoom?.(missingBytes);
   const report = progressOf(fixed, fixed.size - missingBytes, onProgress);
   report(0);
+  if (missing.length > 0) await dropCheck(backend, folder);
 
   const failed = new AbortController();
   const stop = AbortSignal.any(signal ? [failed.signal, signal] : [failed.signal]);
@@ -133,14 +136,35 @@ async function begin(
   );
   const known = await readManifest(backend, folder);
   if (known !== undefined && isSame(known, remote)) {
-    return { manifest: known, pieces: await findPieces(backend, folder, known) };
+    const manifest = await withHash(backend, folder, known, options);
+    return { manifest, pieces: await findPieces(backend, folder, known) };
   }
   if (hasPieces || known !== undefined) await backend.removeFolder(folder);
-  const sha256 = (await retried(options, async () => options.findSha256?.())) ?? "";
+  const sha256 = await askHash(options);
   const { pieceBytes = 4 * 1024 * 1024 } = options;
   const manifest = { url, size: remote.size, pieceBytes, ...tagsOf(remote), sha256 };
   await writeManifest(backend, folder, manifest);
   return { manifest, pieces: new Map() };
+}
+
+/** The manifest of a copy that was begun, with the hash that nobody asked for then. */
+async function withHash(
+  backend: StoreBackend,
+  folder: string,
+  known: Manifest,
+  options: DownloadOptions,
+): Promise<Manifest> {
+  const sha256 = known.sha256 ?? (await askHash(options));
+  if (sha256 === known.sha256) return known;
+  const manifest = { ...known, sha256 };
+  await writeManifest(backend, folder, manifest);
+  return manifest;
+}
+
+/** What `Manifest.sha256` is to be. */
+async function askHash(options: DownloadOptions): Promise<string | undefined> {
+  const { findSha256 } = options;
+  return findSha256 && ((await retried(options, findSha256)) ?? "");
 }
 
 async function stored<T>(url: string, write: () => Promise<T>): Promise<T> {

@@ -48,7 +48,8 @@ export interface ModelStore {
   download(url: string | URL, options?: StoreDownloadOptions): Promise<ByteSource>;
   /**
    * The same for one file of a hub's repository (`file`), or for all files that a model needs, as they are asked for.
-   * Large ones must have the SHA-256 that the hub says: else they are deleted, with a SourceError.
+   * Large ones must have the SHA-256 that the hub says, also where `download` made the copy: else they are deleted, with a
+   * SourceError.
    */
   model(model: HubModel, options?: StoreDownloadOptions): Promise<ByteSource | ModelFolder>;
   /** All files, complete or not. */

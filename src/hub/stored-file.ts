@@ -14,8 +14,8 @@ export interface Manifest {
   /** Of the server's answer; empty where it has none. */
   readonly etag: string;
   readonly lastModified: string;
-  /** Of the whole file, as its hub says; empty where none does. */
-  readonly sha256: string;
+  /** Of the whole file, as its hub says; empty where none does, undefined where none was asked. */
+  readonly sha256: string | undefined;
 }
 
 /** Says what the pieces beside it are of. */
@@ -46,7 +46,7 @@ export async function readManifest(
       pieceBytes,
       etag: jsonString(json, "etag"),
       lastModified: jsonString(json, "lastModified"),
-      sha256: jsonString(json, "sha256"),
+      sha256: jsonString(json, "sha256", undefined),
     };
   } catch (error) {
     if (error instanceof ModelFormatError) return undefined;
@@ -121,7 +121,7 @@ export async function checkWhole(
   signal?: AbortSignal,
 ): Promise<void> {
   const { url, size, pieceBytes, sha256: expected } = manifest;
-  if (expected === "" || (await backend.read(folder, CHECKED_FILE)) !== undefined) return;
+  if (!expected || (await backend.read(folder, CHECKED_FILE)) !== undefined) return;
   const hash = incrementalSha256.create(); // Web Crypto wants all bytes at once
   for (let at = 0; at < size; at += pieceBytes) {
     hash.update(await source.read(at, Math.min(pieceBytes, size - at), signal));
@@ -134,6 +134,10 @@ export async function checkWhole(
   }
   await backend.write(folder, CHECKED_FILE, new TextEncoder().encode(actual));
 }
+
+/** To be called before a piece is written: the whole is another then. */
+export const dropCheck = (backend: StoreBackend, folder: string): Promise<void> =>
+  backend.removeFile(folder, CHECKED_FILE);
 
 /** Reads a stored file, all of whose pieces are there. */
 export function storedSource(

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { modelStore } from "../../src/hub/model-store.ts";
 import { memoryBackend } from "../../src/hub/store-backend.ts";
 import {
@@ -103,4 +103,62 @@ test.each([
   expect(error.message).toContain(message);
   expect(askedRaw()).toBe(times);
   expect(await store.list()).toEqual([]);
+});
+
+describe("a copy that was checked, and of which a piece", () => {
+  test.each([
+    ["is damaged", new Uint8Array(1024).fill(7)],
+    ["is cut", new Uint8Array(10)],
+  ])("%s, is checked again with the new piece", async (_, damaged) => {
+    answerHub(pointer(sha256(content)));
+    const backend = memoryBackend();
+    const store = await modelStore(backend);
+    await store.model(model(), FAST);
+    const [folder] = await backend.folders();
+    const names = [...(await backend.files(folder)).keys()];
+    const piece = names.find((name) => name.startsWith("piece-3-"))!;
+    await backend.write(folder, piece, damaged);
+    const url = `${model().endpoint}/some/model/resolve/v1/a/model.gguf`;
+    expect(await store.verify(url)).toBe(false);
+    const sound = server.answer;
+    server.answer = (request, response) =>
+      request.headers.range === "bytes=3072-4095"
+        ? answerRange({ body: (bytes) => bytes.map((byte) => byte ^ 1) })(request, response)
+        : sound(request, response);
+    const error = await sourceError(store.model(model(), FAST));
+    expect(error.message).toContain(`and not ${sha256(content)} as its hub says`);
+    expect(await store.list()).toEqual([]);
+    server.answer = sound;
+    await store.model(model(), FAST);
+    expect(await store.verify(url)).toBe(true);
+  });
+});
+
+describe("a copy that was begun by its address alone", () => {
+  const address = () => `${model().endpoint}/some/model/resolve/v1/a/model.gguf`;
+
+  test.each(["whole", "cut"])("and is %s, is held against the hub's hash", async (state) => {
+    const { askedRaw } = answerHub(pointer("0".repeat(64)));
+    const store = await modelStore(memoryBackend());
+    const stop = new AbortController();
+    const begun = store.download(address(), {
+      ...{ ...FAST, parallel: 1, signal: stop.signal },
+      onProgress: ({ loadedBytes }) =>
+        state === "cut" && loadedBytes >= 4096 && stop.abort(new Error("enough")),
+    });
+    await begun.catch(() => undefined);
+    expect(askedRaw()).toBe(0);
+    const error = await sourceError(store.model(model(), FAST));
+    expect(error.message).toContain("and not 000");
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("is asked for once, also where there is no hash", async () => {
+    const { askedRaw } = answerHub(refusal(404));
+    const store = await modelStore(memoryBackend());
+    await store.download(address(), FAST);
+    await store.model(model(), FAST);
+    await store.model(model(), FAST);
+    expect(askedRaw()).toBe(1);
+  });
 });
