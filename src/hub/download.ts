@@ -1,4 +1,4 @@
-import { SourceError } from "../errors.ts";
+import { InvalidOptionError, SourceError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import {
   HttpStatusError,
@@ -14,6 +14,7 @@ import {
   findPieces,
   folderOf,
   MANIFEST_FILE,
+  MAX_PIECE_BYTES,
   type Manifest,
   pieceCount,
   pieceLength,
@@ -40,13 +41,13 @@ export interface DownloadProgress {
 export interface DownloadOptions extends HttpOptions {
   /** Called as bytes come, and when the copy is whole. */
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Requests at a time (4). */
+  /** Requests at a time (4), from 1 to 32. */
   readonly parallel?: number;
-  /** Bytes of a piece (4 MiB): what is lost when a request is cut. */
+  /** Bytes of a piece (4 MiB), from 1 KiB to 64 MiB: what is lost when a request is cut. */
   readonly pieceBytes?: number;
-  /** Tries of a piece before giving up (4), with growing pauses. */
+  /** Tries of a piece before giving up (4), from 1 to 16, with growing pauses. */
   readonly tries?: number;
-  /** First pause between two tries, in milliseconds (500). */
+  /** First pause between two tries, in milliseconds (500), at most a minute. */
   readonly pauseMs?: number;
   /** Throws where so many more bytes don't fit. */
   readonly checkRoom?: (bytes: number) => Promise<void>;
@@ -54,13 +55,24 @@ export interface DownloadOptions extends HttpOptions {
   readonly findSha256?: () => Promise<string | undefined>;
 }
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Least and most of each option that counts. */
+const BOUNDS = {
+  parallel: [1, 32],
+  pieceBytes: [1024, MAX_PIECE_BYTES],
+  tries: [1, 16],
+  pauseMs: [0, 60_000],
+  stallMs: [1, LONGEST_TIMER_MS],
+} as const;
+
 /**
  * Copy a file into a store, in pieces of which several are fetched at once; pieces that are there already are not
  * fetched again. Whenever it ends, by an error, an abort or a closed tab, the finished pieces stay. A complete copy is
  * used without asking the server; only its hash is asked for, where nobody asked before and `findSha256` can.
  *
  * @returns a source that reads the copy.
- * @throws SourceError when it cannot be fetched or stored, changes meanwhile, or is not what its hub says; the signal's reason when aborted.
+ * @throws SourceError when it cannot be fetched or stored, changes meanwhile, or is not what its hub says; InvalidOptionError; the signal's reason when aborted.
  */
 export async function download(
   backend: StoreBackend,
@@ -68,6 +80,7 @@ export async function download(
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
   const { signal, onProgress, parallel = 4 } = options;
+  assertBounds(options);
   signal?.throwIfAborted();
   const folder = await folderOf(url);
   const known = await readManifest(backend, folder);
@@ -118,6 +131,16 @@ export async function download(
   const source = storedSource(backend, folder, fixed, pieces);
   await checkWhole(backend, folder, fixed, source, signal);
   return source;
+}
+
+function assertBounds(options: DownloadOptions): void {
+  for (const [name, [least, most]] of Object.entries(BOUNDS)) {
+    const value = options[name as keyof typeof BOUNDS];
+    if (value === undefined) continue;
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new InvalidOptionError(name, value, `a whole number from ${least} to ${most}`);
+    }
+  }
 }
 
 /**

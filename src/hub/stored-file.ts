@@ -21,6 +21,10 @@ export interface Manifest {
 /** Says what the pieces beside it are of. */
 export const MANIFEST_FILE = "manifest.json" as const;
 const FORMAT = 2;
+
+/** A piece is held whole: this is the most that any ArrayBuffer of ours may have. */
+export const MAX_PIECE_BYTES: number = 64 * 1024 * 1024;
+
 const PIECE = /^piece-(\d+)-([0-9a-f]{64})$/;
 
 /** The folder of an address in a store. */
@@ -39,7 +43,7 @@ export async function readManifest(
     const json = { file: MANIFEST_FILE, object: parseJsonObject(await blob.text(), MANIFEST_FILE) };
     if (jsonUint(json, "format") !== FORMAT) return undefined;
     const pieceBytes = jsonUint(json, "pieceBytes");
-    if (pieceBytes === 0) return undefined;
+    if (pieceBytes === 0 || pieceBytes > MAX_PIECE_BYTES) return undefined;
     return {
       url: jsonString(json, "url"),
       size: jsonUint(json, "size"),

@@ -226,10 +226,29 @@ test("a manifest that is damaged counts as none", async () => {
   const backend = memoryBackend();
   const store = await modelStore(backend);
   await store.download(server.url, FAST);
-  for (const text of ["", "{", "[]", '{"format":2}', '{"format":1,"pieceBytes":0}']) {
+  const ofPieces = (pieceBytes: number): string =>
+    JSON.stringify({ format: 2, url: "", size: 9, pieceBytes, etag: "", lastModified: "" });
+  const texts = ["", "{", "[]", '{"format":2}', '{"format":1,"pieceBytes":0}'];
+  for (const text of [...texts, ofPieces(0), ofPieces(64 * 2 ** 20 + 1)]) {
     await backend.write(await folderOf(server.url), "manifest.json", Buffer.from(text));
     expect(await store.list()).toEqual([]);
     await store.download(server.url, FAST);
     expect(await store.verify(server.url)).toBe(true);
   }
+});
+
+test.each([
+  ["parallel", [0, -1, 1.5, NaN, 33, "4"], "a whole number from 1 to 32"],
+  ["pieceBytes", [0, 1023, 64 * 2 ** 20 + 1, Infinity], "a whole number from 1024 to 67108864"],
+  ["tries", [0, 17], "a whole number from 1 to 16"],
+  ["pauseMs", [-1, 60_001], "a whole number from 0 to 60000"],
+  ["stallMs", [0, Infinity], "a whole number from 1 to 2147483647"],
+])("the option %s has bounds", async (option, values, rule) => {
+  const store = await modelStore(memoryBackend());
+  for (const value of values) {
+    const options = { ...FAST, [option]: value };
+    const error = `${option} must be ${rule}, got ${value}`;
+    await expect(store.download(server.url, options)).rejects.toThrow(error);
+  }
+  expect(server.requests).toEqual([]);
 });
