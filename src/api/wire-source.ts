@@ -1,5 +1,6 @@
 import type { ModelSource } from "../hub/open-source.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
+import { listedFiles } from "../hub/folders.ts";
 import type { ModelFolder } from "../formats/folder.ts";
 
 /** What stays on the page's side: things that read, or open files, by a function. */
@@ -37,6 +38,9 @@ export interface PageSources {
  */
 export function packSource(value: unknown, kept: KeptSource[]): unknown {
   if (typeof value === "string" || value instanceof URL) return absolute(String(value));
+  // Listed here: the way to a file, which says whether it counts, isn't cloned by every browser.
+  const files = listedFiles(value);
+  if (files !== undefined) return files;
   if (Array.isArray(value)) return value.map((item) => packSource(item, kept));
   if (has(value, "read")) {
     const { name, size } = value as ByteSource;

@@ -4,7 +4,23 @@ import type { ModelFolder } from "../formats/folder.ts";
 import { HttpStatusError } from "./http-range.ts";
 import { blobSource, openUrlSource } from "./sources.ts";
 
-/** A folder of picked or dropped files; where they come from folders of their own, only the names count. */
+/**
+ * The files of a list, in an array; undefined where it is no list of files. Where the browser says the way to each (a
+ * picked folder), only those that lie in the folder itself: a model's files lie side by side.
+ */
+export function listedFiles(list: unknown): File[] | undefined {
+  const { FileList } = globalThis as Partial<typeof globalThis>;
+  if (!Array.isArray(list) && !(FileList && list instanceof FileList)) return undefined;
+  const files: unknown[] = [...list];
+  if (!files.every((file) => file instanceof Blob)) return undefined;
+  return (files as File[]).filter(isOnTop);
+}
+
+function isOnTop({ webkitRelativePath = "" }: Partial<File>): boolean {
+  return webkitRelativePath.split("/").length <= 2;
+}
+
+/** A folder of picked or dropped files. */
 export function filesFolder(files: readonly File[]): ModelFolder {
   const byName = new Map<string, File>();
   for (const file of files) {
@@ -54,16 +70,20 @@ export function directoryFolder(handle: FileSystemDirectoryHandle): ModelFolder 
 /** Opens one file of an address; throws `HttpStatusError` for a status of 404. */
 export type OpenUrl = (url: string, signal?: AbortSignal) => Promise<ByteSource>;
 
-/** A folder on a server: an address that ends in "/", to which file names are appended. */
+/**
+ * A folder on a server: an address whose path ends in "/", to which file names are appended. A query (a signed folder's,
+ * say) goes with each.
+ */
 export function urlFolder(
   base: string,
   open: OpenUrl = (url, signal) => openUrlSource(url, { signal }),
 ): ModelFolder {
+  const [, path = base, query = ""] = /^([^?#]*)(\?[^#]*)?/.exec(base) ?? [];
   return {
     name: base,
-    async open(path, signal) {
+    async open(file, signal) {
       try {
-        return await open(`${base}${path}`, signal);
+        return await open(`${path}${file}${query}`, signal);
       } catch (error) {
         if (error instanceof HttpStatusError && (error.status === 404 || error.status === 410)) {
           return undefined;

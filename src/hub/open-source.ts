@@ -1,14 +1,15 @@
 import { InvalidOptionError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte-source.ts";
 import type { ModelFolder } from "../formats/folder.ts";
-import { directoryFolder, filesFolder, urlFolder } from "./folders.ts";
+import { directoryFolder, filesFolder, listedFiles, urlFolder } from "./folders.ts";
 import { hubAddress, type HubModel } from "./hub-repository.ts";
 import { blobSource, openUrlSource } from "./sources.ts";
 
 /**
  * Where a model is. One GGUF file: an address, a picked file, or anything that reads by ranges. Hugging Face's files
- * (`config.json`, `tokenizer.json`, `*.safetensors`): an address that ends in "/", a list of files, a folder handle, or
- * anything that opens files by name. Either: a repository of a hub.
+ * (`config.json`, `tokenizer.json`, `*.safetensors`): an address whose path ends in "/", a list of files (of a picked
+ * folder those that are not in its subfolders), a folder handle, or anything that opens files by name. Either: a
+ * repository of a hub.
  */
 export type ModelSource =
   | string
@@ -16,6 +17,7 @@ export type ModelSource =
   | Blob
   | ByteSource
   | readonly File[]
+  | FileList
   | FileSystemDirectoryHandle
   | ModelFolder
   | HubModel;
@@ -34,10 +36,11 @@ export async function openSource(source: ModelSource, signal?: AbortSignal): Pro
       : { file: await openUrlSource(url, { signal }) };
   if (typeof source === "string" || source instanceof URL) return openUrl(String(source));
   if (source instanceof Blob) return { file: blobSource(source) };
-  if (isFileList(source)) {
-    const [only] = source;
-    if (only !== undefined && source.length === 1) return { file: blobSource(only) };
-    return { folder: filesFolder(source) };
+  const files = listedFiles(source);
+  if (files !== undefined) {
+    const [only] = files;
+    if (only !== undefined && files.length === 1) return { file: blobSource(only) };
+    return { folder: filesFolder(files) };
   }
   if (typeof source === "object" && source !== null) {
     if ("read" in source) return { file: source };
@@ -47,8 +50,4 @@ export async function openSource(source: ModelSource, signal?: AbortSignal): Pro
   }
   const rule = "an address, files, a folder, a hub repository or something to read from";
   throw new InvalidOptionError("source", source, rule);
-}
-
-function isFileList(source: ModelSource): source is readonly File[] {
-  return Array.isArray(source) && source.every((file) => file instanceof Blob);
 }
