@@ -36,6 +36,9 @@ export interface Session {
   save(options?: CallOptions): Promise<Blob>;
 }
 
+/** What `engine.save` refuses where the cache holds other tokens than a session's, or none. */
+const NOT_HELD: readonly string[] = ["tokenIds", "what is saved"];
+
 /** Which session's cache an engine holds. */
 const holders = new WeakMap<Engine, CacheSession>();
 
@@ -72,6 +75,8 @@ class CacheSession implements Session {
   #saved: Blob | undefined;
   /** Tokens of the last prompt and its answer: what the engine holds of it. */
   #tokenIds: readonly number[] = [];
+  /** Calls of this session that run on the engine. */
+  #running = 0;
 
   constructor(engine: Engine, messages: readonly ChatMessage[], saved: Blob | undefined) {
     this.#engine = engine;
@@ -86,9 +91,14 @@ class CacheSession implements Session {
   async append(added: Addition, options: ReadOptions = {}): Promise<ReadResult> {
     const messages = [...this.#messages, ...messagesOf(added)];
     await this.#hold(callOptions(options));
-    const result = await this.#engine.read(messages, options);
-    this.#changed(messages, result.promptTokenIds);
-    return result;
+    this.#running++;
+    try {
+      const result = await this.#engine.read(messages, options);
+      this.#changed(messages, result.promptTokenIds);
+      return result;
+    } finally {
+      this.#running--;
+    }
   }
 
   generate(added: Addition, options: GenerateOptions = {}): Generation {
@@ -102,21 +112,25 @@ class CacheSession implements Session {
 
   async save(call: CallOptions = {}): Promise<Blob> {
     const options = callOptions(call);
-    await this.letGo(options);
+    if (this.#saved === undefined) await this.letGo(options);
     if (this.#saved !== undefined) return this.#saved;
     // What the engine held of it was lost.
     await this.append([], options);
     return (this.#saved = await this.#engine.save({ ...this.#toSave, ...options }));
   }
 
-  /** Another session's cache is to come: keep this one's, if the engine holds it still. */
+  /**
+   * Another session's cache is to come: keep this one's, if the engine holds it still.
+   * @throws InvalidOptionError while a call runs: the engine goes on with this session.
+   */
   async letGo(options: CallOptions = {}): Promise<void> {
-    if (this.#saved !== undefined || holders.get(this.#engine) !== this) return;
+    const isSaved = this.#saved !== undefined && this.#running === 0;
+    if (isSaved || holders.get(this.#engine) !== this) return;
     try {
       this.#saved = await this.#engine.save({ ...this.#toSave, ...options });
     } catch (error) {
-      const isLost = error instanceof InvalidOptionError || error instanceof DeviceLostError;
-      if (!isLost) throw error;
+      const isOther = error instanceof InvalidOptionError && NOT_HELD.includes(error.option);
+      if (!isOther && !(error instanceof DeviceLostError)) throw error;
     }
   }
 
@@ -139,12 +153,17 @@ class CacheSession implements Session {
   ): AsyncGenerator<Piece, GenerateResult> {
     const messages = [...this.#messages, ...messagesOf(added)];
     await this.#hold(callOptions(options));
-    const generation = this.#engine.generate(messages, options);
-    yield* generation;
-    const result = await generation.result;
-    const answer: ChatMessage = { role: "assistant", content: result.text };
-    this.#changed([...messages, answer], [...result.promptTokenIds, ...result.tokenIds]);
-    return result;
+    this.#running++;
+    try {
+      const generation = this.#engine.generate(messages, options);
+      yield* generation;
+      const result = await generation.result;
+      const answer: ChatMessage = { role: "assistant", content: result.text };
+      this.#changed([...messages, answer], [...result.promptTokenIds, ...result.tokenIds]);
+      return result;
+    } finally {
+      this.#running--;
+    }
   }
 
   #changed(messages: readonly ChatMessage[], tokenIds: readonly number[]): void {

@@ -208,6 +208,25 @@ describe("a session", () => {
   });
 });
 
+test("a session that is used while another one's answer runs is refused, and takes nothing from it", async () => {
+  const engine = await engineWith({ policy: "snapkv", budget: 80 });
+  const first = createSession(engine);
+  const { promptTokens } = await first.append(story(150));
+  for (const isSaved of [false, true]) {
+    if (isSaved) await first.save();
+    const second = createSession(engine);
+    const running = first.generate("how high", { maxTokens: 4 });
+    for await (const piece of running) {
+      expect(piece.tokenIds.length).toBeGreaterThan(0);
+      await expect(second.append("more")).rejects.toMatchObject({ option: "engine" });
+    }
+    await second.append("more");
+    const { usage } = await first.generate("and how wide", { maxTokens: 2 }).result;
+    expect([isSaved, usage.cachedTokens]).toEqual([isSaved, expect.any(Number)]);
+    expect(usage.cachedTokens).toBeGreaterThanOrEqual(promptTokens);
+  }
+});
+
 test("saving and restoring can be aborted, and the engine holds what it held", async () => {
   const engine = await engineWith({ policy: "pyramidkv", budget: 64 });
   const session = createSession(engine);
