@@ -46,12 +46,57 @@ const SHAPES: readonly (readonly [string, TensorType, readonly number[]])[] = [
   ["blk.0.ffn_down.weight", "Q6_K", [1, 256]],
 ];
 
-/** What `buildGguf` takes to write a small valid model file of about 14 kB. */
+/** What `buildGguf` takes to write a small valid file of about 14 kB. */
 export function sampleGguf(): GgufContent {
+  return { metadata: SAMPLE_METADATA, tensors: randomTensors(SHAPES) };
+}
+
+const LAYER_SHAPES: readonly (readonly [string, TensorType, readonly number[]])[] = [
+  ["attn_norm.weight", "F32", [32]],
+  ["attn_q.weight", "Q4_1", [64, 32]],
+  ["attn_k.weight", "F16", [32, 32]],
+  ["attn_v.weight", "Q8_0", [32, 32]],
+  ["attn_output.weight", "BF16", [32, 64]],
+  ["ffn_norm.weight", "F32", [32]],
+  ["ffn_gate.weight", "Q4_0", [256, 32]],
+  ["ffn_up.weight", "Q5_1", [256, 32]],
+  ["ffn_down.weight", "Q6_K", [32, 256]],
+];
+
+const MODEL_SHAPES: typeof LAYER_SHAPES = [
+  ["token_embd.weight", "Q8_0", [32, 32]],
+  ["output_norm.weight", "F32", [32]],
+  ...[0, 1].flatMap((layer) =>
+    LAYER_SHAPES.map(([name, ...rest]) => [`blk.${layer}.${name}`, ...rest] as const),
+  ),
+];
+
+/** The same for a model of two layers that opens: about 50 kB. */
+export function sampleModel(): GgufContent {
+  const common = Object.entries(SAMPLE_METADATA).filter(([key]) => !key.startsWith("test."));
+  const metadata = {
+    ...Object.fromEntries(common),
+    "llama.embedding_length": 32,
+    "llama.feed_forward_length": 256,
+    "llama.attention.head_count": 2,
+    "llama.attention.head_count_kv": 1,
+    "llama.attention.key_length": 32,
+    "llama.rope.dimension_count": 32,
+    "llama.rope.scaling.type": "linear",
+    "llama.rope.scaling.factor": 2,
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.bos_token_id": 1,
+    "tokenizer.ggml.eos_token_id": 0,
+  };
+  const data = new Uint8Array(Float32Array.from({ length: 16 }, (_, i) => 1 + i / 2).buffer);
+  const factors = { name: "rope_freqs.weight", type: "F32", shape: [16], data } as const;
+  return { metadata, tensors: [...randomTensors(MODEL_SHAPES), factors] };
+}
+
+function randomTensors(shapes: typeof SHAPES): readonly GgufTensor[] {
   const random = seededRandom(11);
-  const tensors = SHAPES.map(([name, type, shape]): GgufTensor => {
+  return shapes.map(([name, type, shape]): GgufTensor => {
     const elements = shape.reduce((product, size) => product * size, 1);
     return { name, type, shape, data: randomBlocks(type, elements, random) };
   });
-  return { metadata: SAMPLE_METADATA, tensors };
 }

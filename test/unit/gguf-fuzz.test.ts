@@ -1,103 +1,28 @@
 import { describe, expect, it } from "vitest";
+import { resolveCacheOptions } from "../../src/cache/options.ts";
+import { loadBytes } from "../../src/engine/smaller-weights.ts";
 import { LlmError } from "../../src/errors.ts";
 import { type ByteSource } from "../../src/formats/byte-source.ts";
 import { type GgufFile, readGguf } from "../../src/formats/gguf.ts";
 import { readVector, streamMatrix } from "../../src/formats/stream.ts";
 import { TENSOR_TYPES, tensorBytes } from "../../src/formats/tensor-types.ts";
 import { bufferSource } from "../../src/hub/sources.ts";
+import { modelLayouts } from "../../src/model/layouts.ts";
+import { modelTensors } from "../../src/model/model-tensors.ts";
+import { openModel } from "../../src/model/open-model.ts";
+import { readRopeFactors, ropeFrequencies } from "../../src/model/rope.ts";
+import { quantizeOnLoad } from "../../src/model/quantize-plan.ts";
+import { interleavedRows, stackedRows } from "../../src/model/row-runs.ts";
 import { seededRandom } from "../random.ts";
-import { sampleGguf, SAMPLE_METADATA } from "../reference/sample_gguf.ts";
-import { buildGguf } from "../reference/write_gguf.ts";
+import { sampleGguf, sampleModel } from "../reference/sample_gguf.ts";
+import { type GgufContent } from "../reference/write_gguf.ts";
+import { ggufMutations, unfitGguf } from "./gguf-mutations.ts";
 
 const MUTANTS = 20_000;
 const SEED = 20_261;
 /** Generous for a machine that does other work; a typical mutant takes well under a millisecond. */
 const MAX_MS_EACH = 2000;
 const MAX_GROWTH_BYTES = 128 * 1024 * 1024;
-
-const sample = buildGguf(sampleGguf());
-const dataStart = Buffer.from(sample).indexOf("blk.0.ffn_down.weight") + 60;
-const fields = fieldOffsets();
-const random = seededRandom(SEED);
-
-/** Where lengths, counts, types, dimensions and offsets stand: around each key and tensor name. */
-function fieldOffsets(): readonly number[] {
-  const offsets = [4, 8, 16];
-  const names = sampleGguf().tensors.map(({ name }) => name);
-  for (const name of [...Object.keys(SAMPLE_METADATA), ...names]) {
-    const at = Buffer.from(sample).indexOf(name);
-    const end = at + name.length;
-    offsets.push(at - 8, end, end + 4, end + 8, end + 12, end + 20, end + 24);
-  }
-  return offsets;
-}
-
-const NASTY = [
-  0n,
-  1n,
-  31n,
-  33n,
-  255n,
-  2n ** 16n,
-  2n ** 31n - 1n,
-  2n ** 32n - 1n,
-  2n ** 32n,
-  2n ** 53n - 1n,
-  2n ** 53n,
-  2n ** 63n,
-  2n ** 64n - 1n,
-];
-
-/** One damage of each kind; the header is hit far more often than the data. */
-const MUTATIONS: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
-  "bit flips": (bytes) => {
-    const flips = 1 + random.integer(4);
-    for (let i = 0; i < flips; i++) bytes[position(bytes)] ^= 1 << random.integer(8);
-    return bytes;
-  },
-  truncation: (bytes) => bytes.subarray(0, position(bytes)),
-  "field overwrite": (bytes) => {
-    const at = Math.min(fields[random.integer(fields.length)], bytes.length - 8);
-    const wide = random.integer(3) > 0;
-    const value =
-      random.integer(4) > 0 ? NASTY[random.integer(NASTY.length)] : BigInt(random.integer(2 ** 32));
-    const view = new DataView(bytes.buffer);
-    if (wide) view.setBigUint64(at, value, true);
-    else view.setUint32(at, Number(value & 0xffffffffn), true);
-    return bytes;
-  },
-  "random bytes": (bytes) => {
-    const from = position(bytes);
-    const to = Math.min(bytes.length, from + 1 + random.integer(16));
-    for (let i = from; i < to; i++) bytes[i] = random.integer(256);
-    return bytes;
-  },
-  "splice out": (bytes) => {
-    const from = position(bytes);
-    return joined(bytes.subarray(0, from), bytes.subarray(from + 1 + random.integer(64)));
-  },
-  "splice in": (bytes) => {
-    const from = position(bytes);
-    const to = position(bytes);
-    const piece = bytes.slice(from, from + 1 + random.integer(200));
-    return joined(bytes.subarray(0, to), piece, bytes.subarray(to));
-  },
-  "copy over": (bytes) => {
-    const from = position(bytes);
-    bytes.copyWithin(position(bytes), from, from + 1 + random.integer(200));
-    return bytes;
-  },
-};
-
-/** A place to damage: nine times of ten in the header. */
-function position(bytes: Uint8Array): number {
-  const end = random.integer(10) > 0 ? Math.min(dataStart, bytes.length) : bytes.length;
-  return random.integer(end);
-}
-
-function joined(...parts: Uint8Array[]): Uint8Array {
-  return Uint8Array.from(Buffer.concat(parts));
-}
 
 /** What is wrong with a file that was read without an error; undefined where it is sound. */
 function unsound(file: GgufFile, size: number): string | undefined {
@@ -114,8 +39,8 @@ function unsound(file: GgufFile, size: number): string | undefined {
   return end > size ? "a tensor past the end" : undefined;
 }
 
-/** Reads the header and, where that is sound, all tensors, as loading does. */
-async function load(source: ByteSource): Promise<GgufFile> {
+/** Reads the header and, where that is sound, all tensors. */
+async function read(source: ByteSource): Promise<void> {
   const file = await readGguf(source);
   const problem = unsound(file, source.size);
   if (problem !== undefined) throw new Error(`read, but not sound: ${problem}`);
@@ -127,7 +52,39 @@ async function load(source: ByteSource): Promise<GgufFile> {
       if (rows !== info.shape[0]) throw new Error(`${rows} rows of ${info.name}`);
     }
   }
-  return file;
+}
+
+/** Opens a model, finds and reads its weights as a load does, and lays out a conversation. */
+async function open(source: ByteSource): Promise<void> {
+  const { file, config, tokenizer } = await openModel({ file: source });
+  const tensors = modelTensors(file, config);
+  modelLayouts(file, config);
+  const cache = resolveCacheOptions({}, config.numLayers);
+  const bytes = loadBytes(quantizeOnLoad(file, "q4"), config, cache);
+  if (!(Number.isSafeInteger(bytes) && bytes > 0)) throw new Error(`${bytes} bytes to load`);
+
+  const factors = tensors.ropeFactors && (await readRopeFactors(source, tensors.ropeFactors));
+  const { ropeTheta: theta, ropeDim: dim, ropeScale: scale } = config;
+  const frequencies = ropeFrequencies({ theta, dim, scale, ...(factors && { factors }) });
+  if (!frequencies.every(Number.isFinite)) throw new Error(`frequencies ${frequencies.join()}`);
+
+  for (const layer of tensors.layers) {
+    for (const info of [layer.attentionNorm, layer.ffnNorm]) await readVector(source, info);
+    const { queries, keys, values, output, down } = layer;
+    const stacked = stackedRows([queries, keys, values, output, down]);
+    for (const run of [...stacked, ...interleavedRows(layer.gate, layer.up)]) {
+      let rows = 0;
+      for await (const chunk of run.chunks(source, { onBytes: () => {} })) rows += chunk.rowCount;
+      if (rows !== run.rows) throw new Error(`${rows} rows instead of ${run.rows}`);
+    }
+  }
+
+  const messages = [{ role: "user", content: "Hi <|im_start|>" }] as const;
+  const ids = [...tokenizer.encode("t tok1 \u00e9"), ...tokenizer.encodeChat(messages)];
+  for (const id of [...ids, ...tokenizer.eosTokenIds]) {
+    if (!(id < config.vocabSize)) throw new Error(`id ${id}`);
+    tokenizer.tokenBytes(id);
+  }
 }
 
 function usedBytes(): number {
@@ -135,49 +92,89 @@ function usedBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
-describe("the GGUF reader under mutation", () => {
-  it(`ends ${MUTANTS} mutants in a typed error or a sound file`, { timeout: 120_000 }, async () => {
-    const kinds = Object.entries(MUTATIONS);
-    const counts: Record<string, number> = {};
-    const failures: string[] = [];
-    let slowest = 0;
-    let mostRead = 0;
-    let growth = 0;
-    const before = usedBytes();
-    for (let i = 0; i < MUTANTS; i++) {
-      const [kind, mutate] = kinds[i % kinds.length];
-      const bytes = mutate(sample.slice());
-      let read = 0;
-      const plain = bufferSource(bytes, "mutant");
-      const source: ByteSource = {
-        ...plain,
-        read: (offset, length) => {
-          read += length;
-          return plain.read(offset, length);
-        },
-      };
-      const start = performance.now();
-      const outcome: unknown = await load(source).catch((error: unknown) => error);
-      slowest = Math.max(slowest, performance.now() - start);
-      mostRead = Math.max(mostRead, read / bytes.length);
-      growth = Math.max(growth, usedBytes() - before);
-      const typed = outcome instanceof LlmError;
-      if (outcome instanceof Error && !typed) failures.push(`${i} (${kind}): ${outcome.stack}`);
-      const label = typed ? outcome.name : "sound";
-      counts[label] = (counts[label] ?? 0) + 1;
-    }
-    console.log(
-      `GGUF fuzz, seed ${SEED}: ${JSON.stringify(counts)}; slowest ${slowest.toFixed(1)} ms, ` +
-        `growth ${(growth / 1e6).toFixed(0)} MB, read at most ${mostRead.toFixed(1)} times the file`,
-    );
-    expect(failures.slice(0, 3)).toEqual([]);
-    expect(slowest).toBeLessThan(MAX_MS_EACH);
-    expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
+/**
+ * Checks that `use` of each mutant ends in a typed error or well, in time and space. Gives how many ended how, and how
+ * often over a file was read at most.
+ */
+async function fuzz(
+  mutants: Iterable<readonly [kind: string, bytes: Uint8Array]>,
+  use: (source: ByteSource) => Promise<void>,
+): Promise<{ readonly counts: Readonly<Record<string, number>>; readonly mostRead: number }> {
+  const counts: Record<string, number> = {};
+  const failures: string[] = [];
+  let slowest = 0;
+  let mostRead = 0;
+  let growth = 0;
+  const before = usedBytes();
+  for (const [kind, bytes] of mutants) {
+    let amount = 0;
+    const plain = bufferSource(bytes, "mutant");
+    const source: ByteSource = {
+      ...plain,
+      read: (offset, length) => {
+        amount += length;
+        return plain.read(offset, length);
+      },
+    };
+    const start = performance.now();
+    const error = await use(source).catch((reason: unknown) => reason as Error);
+    slowest = Math.max(slowest, performance.now() - start);
+    mostRead = Math.max(mostRead, amount / bytes.length);
+    growth = Math.max(growth, usedBytes() - before);
+    if (error && !(error instanceof LlmError)) failures.push(`${kind}: ${error.stack}`);
+    const label = error?.name ?? "sound";
+    counts[label] = (counts[label] ?? 0) + 1;
+  }
+  console.log(
+    `GGUF fuzz, seed ${SEED}: ${JSON.stringify(counts)}; slowest ${slowest.toFixed(1)} ms, ` +
+      `growth ${(growth / 1e6).toFixed(0)} MB, read at most ${mostRead.toFixed(1)} times the file`,
+  );
+  expect(failures.slice(0, 3)).toEqual([]);
+  expect(slowest).toBeLessThan(MAX_MS_EACH);
+  expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
+  return { counts, mostRead };
+}
+
+/** Files with bytes damaged, the structure mostly with them. */
+function* damaged(content: GgufContent): Generator<readonly [kind: string, bytes: Uint8Array]> {
+  const { sound, kinds } = ggufMutations(content, seededRandom(SEED));
+  for (let i = 0; i < MUTANTS; i++) {
+    const [kind, mutate] = kinds[i % kinds.length];
+    yield [`${kind} (${i})`, mutate(sound.slice())];
+  }
+}
+
+/** Files of sound structure with values that may fit no model. */
+function* unfit(content: GgufContent): Generator<readonly [kind: string, bytes: Uint8Array]> {
+  const random = seededRandom(SEED);
+  for (let i = 0; i < MUTANTS / 5; i++) yield [`unfit (${i})`, unfitGguf(content, random)];
+}
+
+describe("mutants end in a typed error or", { timeout: 120_000 }, () => {
+  it(`a sound file (${MUTANTS} damaged ones)`, async () => {
+    const { counts, mostRead } = await fuzz(damaged(sampleGguf()), read);
     // The header through its window, then the tensors once.
     expect(mostRead).toBeLessThan(2.1);
     // The mutations do reach both sides.
     expect(counts["ModelFormatError"]).toBeGreaterThan(MUTANTS / 3);
     expect(counts["sound"]).toBeGreaterThan(MUTANTS / 20);
     expect(counts["UnsupportedModelError"]).toBeGreaterThan(10);
+  });
+
+  it(`a sound model (${MUTANTS} damaged files)`, async () => {
+    const { counts, mostRead } = await fuzz(damaged(sampleModel()), open);
+    expect(mostRead).toBeLessThan(2.1);
+    expect(counts["ModelFormatError"]).toBeGreaterThan(MUTANTS / 3);
+    expect(counts["sound"]).toBeGreaterThan(MUTANTS / 40);
+    expect(counts["UnsupportedModelError"]).toBeGreaterThan(100);
+    expect(counts["ChatTemplateError"]).toBeGreaterThan(10);
+  });
+
+  it(`a sound model (${MUTANTS / 5} files with values that may not fit)`, async () => {
+    const { counts } = await fuzz(unfit(sampleModel()), open);
+    expect(counts["ModelFormatError"]).toBeGreaterThan(MUTANTS / 20);
+    expect(counts["sound"]).toBeGreaterThan(MUTANTS / 50);
+    expect(counts["UnsupportedModelError"]).toBeGreaterThan(50);
+    expect(counts["ChatTemplateError"]).toBeGreaterThan(10);
   });
 });
