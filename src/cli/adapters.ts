@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir } from "node:fs/promises";
+import { access, constants, mkdir, readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { WebGpuUnavailableError } from "../errors.ts";
 import { type AdapterName, nameAdapter } from "./adapter-name.ts";
 import { findChromiumPackage, libraryPath, unpackSwiftShader } from "./chromium-package.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
 import { CACHE_FOLDER } from "./unpack.ts";
 
 /** Variables to set before a process starts, so that Dawn opens a certain adapter in it. */
@@ -76,18 +78,43 @@ export async function findAdapters(): Promise<AdapterSearch> {
 /**
  * The variables that make the packaged SwiftShader the process's Vulkan; nothing where the package is not installed or
  * of no use.
+ * @throws WebGpuUnavailableError when it cannot be unpacked.
  */
 export async function swiftShaderEnvironment(): Promise<AdapterEnvironment | undefined> {
   const chromium = await findChromiumPackage();
-  return chromium && libraryPath(await unpackSwiftShader(chromium));
+  if (chromium === undefined) return undefined;
+  try {
+    const folder = await unpackSwiftShader(chromium, CACHE_FOLDER).catch(async () =>
+      // The package's own folder may be another user's.
+      unpackSwiftShader(chromium, await temporaryFolder()),
+    );
+    return libraryPath(folder);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new WebGpuUnavailableError(
+      "no-adapter",
+      `the packaged SwiftShader could not be unpacked (${message}); set TMPDIR to a folder that may be written`,
+      { cause },
+    );
+  }
 }
 
 /** Vulkan drivers want a private runtime folder and complain without one. */
 export async function runtimeEnvironment(): Promise<AdapterEnvironment> {
   if (process.platform !== "linux" || process.env["XDG_RUNTIME_DIR"]) return {};
+  try {
+    return { XDG_RUNTIME_DIR: await runtimeFolder().catch(temporaryFolder) };
+  } catch {
+    return {}; // a GPU may work all the same
+  }
+}
+
+/** @throws Error where the package's own folder is another user's. */
+async function runtimeFolder(): Promise<string> {
   const folder = join(CACHE_FOLDER, "runtime");
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  return { XDG_RUNTIME_DIR: folder };
+  await access(folder, constants.W_OK);
+  return folder;
 }
 
 /** The driver descriptions of lavapipe in the folders that the Vulkan loader looks through. */

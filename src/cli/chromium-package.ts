@@ -27,15 +27,19 @@ export async function findChromiumPackage(): Promise<ChromiumPackage | undefined
 }
 
 /**
- * Unpacks SwiftShader and gives a folder that makes it *the* Vulkan of a process which starts with that folder on
+ * Unpacks SwiftShader into a cache and gives a folder that makes it *the* Vulkan of a process which starts with that folder on
  * `LD_LIBRARY_PATH`: the library stands there under the loader's own name, so no Vulkan loader need be installed.
  */
-export async function unpackSwiftShader({ version, archives }: ChromiumPackage): Promise<string> {
-  return unpackOnce(`swiftshader-${version}`, async (folder) => {
+export async function unpackSwiftShader(
+  { version, archives }: ChromiumPackage,
+  cache: string,
+): Promise<string> {
+  const fill = async (folder: string): Promise<void> => {
     const library = "libvk_swiftshader.so";
     await unpackTar(join(archives, "swiftshader.tar.br"), folder, [library]);
     await rename(join(folder, library), join(folder, "libvulkan.so.1"));
-  });
+  };
+  return unpackOnce(`swiftshader-${version}`, fill, cache);
 }
 
 /** The variable that puts a folder before all others in which the dynamic linker looks. */

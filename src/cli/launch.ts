@@ -1,3 +1,4 @@
+import { LlmError } from "../errors.ts";
 import { probeAdapter, runtimeEnvironment, swiftShaderEnvironment } from "./adapters.ts";
 import { restart } from "./restart.ts";
 
@@ -16,6 +17,7 @@ const WITHOUT_GPU: ReadonlySet<string | undefined> = new Set([undefined, "inspec
  * process starts.
  *
  * @returns The exit code.
+ * @throws WebGpuUnavailableError when the packaged SwiftShader is needed and cannot be unpacked.
  */
 export async function withAdapter(work: () => Promise<number>): Promise<number> {
   if (process.env[RESTARTED] === undefined) {
@@ -36,5 +38,12 @@ export async function withAdapter(work: () => Promise<number>): Promise<number> 
 export async function main(argv: readonly string[]): Promise<number> {
   const run = async (): Promise<number> => (await import("./main.ts")).main(argv);
   const needsGpu = !WITHOUT_GPU.has(argv[0]) && !argv.includes("--help");
-  return needsGpu ? withAdapter(run) : run();
+  if (!needsGpu) return run();
+  try {
+    return await withAdapter(run);
+  } catch (error) {
+    if (!(error instanceof LlmError)) throw error;
+    process.stderr.write(`ziggurat: ${error.message}\n`);
+    return 1;
+  }
 }

@@ -1,9 +1,9 @@
-import { cp, rm } from "node:fs/promises";
+import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll } from "vitest";
 import { buildCommand } from "../../src/cli/build-package.ts";
-import { type Ended, type Running, start } from "./command.ts";
+import { type Ended, type Environment, type Running, start } from "./command.ts";
 
 /** The command as the package has it: it starts in a fraction of the time that a checkout's takes. */
 const FOLDER = fileURLToPath(new URL(`../../dist/command-${process.pid}`, import.meta.url));
@@ -19,11 +19,15 @@ export function startBuilt(argv: readonly string[]): Running {
   return start(argv, {}, join(FOLDER, "ziggurat.js"));
 }
 
-/** Runs it to its end from a package of its own, in which there is nothing but the command. */
-export async function zigguratElsewhere(...argv: string[]): Promise<Ended> {
+/** Runs it to its end from a package of its own: nothing is there but the command, and nothing can be unpacked into it. */
+export async function zigguratElsewhere(
+  argv: readonly string[],
+  environment: Environment = {},
+): Promise<Ended> {
   const command = join(ELSEWHERE, "dist/cli");
   await cp(FOLDER, command, { recursive: true });
-  return start(argv, {}, join(command, "ziggurat.js")).ended;
+  await writeFile(join(ELSEWHERE, "node_modules"), "");
+  return start(argv, environment, join(command, "ziggurat.js")).ended;
 }
 
 /** Runs the package's `ziggurat ARGUMENT...` to its end. */

@@ -33,6 +33,13 @@ const DAWN_NOTE = /^Warning: max\w+ artificially reduced from .*\n/gm;
 /** Variables of the environment; those that are undefined are taken out. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** As if no Vulkan driver were on this machine. */
+export const NO_VULKAN: Environment = {
+  VK_DRIVER_FILES: "/dev/null",
+  VK_ICD_FILENAMES: "/dev/null",
+  LD_LIBRARY_PATH: undefined,
+};
+
 /** Starts `ziggurat ARGUMENT...` as a user does. */
 export function start(
   argv: readonly string[],

@@ -62,7 +62,7 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
 
   test("a default model that was not fetched", async () => {
     const says = /Q4_1\.gguf: the default model is not there; get it with `npm run fetch-model`/;
-    expectOneSentence(await zigguratElsewhere("bench"), 1, says);
+    expectOneSentence(await zigguratElsewhere(["bench"]), 1, says);
   });
 
   test("a folder that holds no model", async () => {

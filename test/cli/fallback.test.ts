@@ -1,16 +1,13 @@
+import { readdir } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { goldenPath, readGolden } from "../golden/format.ts";
-import { start } from "./command.ts";
+import { zigguratElsewhere } from "./built-command.ts";
+import { NO_VULKAN, start, temporaryFolder } from "./command.ts";
 
 const MODEL = goldenPath("tiny-flow.gguf");
 
 /** A machine on which no Vulkan driver is to be found. */
-const BARE = {
-  VK_DRIVER_FILES: "/dev/null",
-  VK_ICD_FILENAMES: "/dev/null",
-  LD_LIBRARY_PATH: undefined,
-  ZIGGURAT_ADAPTER: undefined,
-};
+const BARE = { ...NO_VULKAN, ZIGGURAT_ADAPTER: undefined };
 
 describe("without a Vulkan driver the command runs on the packaged SwiftShader:", () => {
   test("an answer", async () => {
@@ -39,5 +36,28 @@ describe("without a Vulkan driver the command runs on the packaged SwiftShader:"
     run.signal("SIGINT");
     const { code, stderr } = await run.ended;
     expect({ code, stderr }).toEqual({ code: 1, stderr: "ziggurat: interrupted\n" });
+  });
+});
+
+describe("from a package whose folder is another user's it", () => {
+  const argv = ["generate", "--model", MODEL, "--prompt", "Hi", "--raw", "--max-tokens", "1"];
+
+  test("unpacks SwiftShader into a temporary folder, for as long as it runs", async () => {
+    const { path: TMPDIR } = await temporaryFolder();
+    const environment = { ...BARE, XDG_RUNTIME_DIR: undefined, TMPDIR };
+    const { code, stdout, rawStderr } = await zigguratElsewhere(argv, environment);
+    expect({ code, rawStderr }).toEqual({ code: 0, rawStderr: "" });
+    expect(stdout).not.toBe("");
+    expect(await readdir(TMPDIR)).toEqual([]);
+  });
+
+  test("says where SwiftShader could be unpacked, in one sentence", async () => {
+    const folder = await temporaryFolder();
+    const environment = { ...BARE, TMPDIR: await folder.write("file", "") };
+    const { code, stdout, rawStderr } = await zigguratElsewhere(argv, environment);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(rawStderr).toMatch(
+      /^ziggurat: .*SwiftShader could not be unpacked \(.*\); set TMPDIR .*\n$/,
+    );
   });
 });
