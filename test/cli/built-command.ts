@@ -15,8 +15,8 @@ afterAll(async () => {
 });
 
 /** Starts the package's `ziggurat ARGUMENT...`. */
-export function startBuilt(argv: readonly string[]): Running {
-  return start(argv, {}, join(FOLDER, "ziggurat.js"));
+export function startBuilt(argv: readonly string[], environment: Environment = {}): Running {
+  return start(argv, environment, join(FOLDER, "ziggurat.js"));
 }
 
 /** Runs it to its end from a package of its own: nothing is there but the command, and nothing can be unpacked into it. */

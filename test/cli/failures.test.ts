@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { patch, tinyFile } from "../engine/tiny-models.ts";
 import { goldenPath } from "../golden/format.ts";
 import { startBuilt, ziggurat, zigguratElsewhere } from "./built-command.ts";
-import { type Ended, temporaryFolder } from "./command.ts";
+import { type Ended, NO_VULKAN, temporaryFolder } from "./command.ts";
 
 const MODEL = goldenPath("tiny-flow.gguf");
 
@@ -100,6 +100,17 @@ describe("a failure ends with exit code 1 and one sentence that says what to do:
   test("a prompt file that cannot be read", async () => {
     const argv = ["generate", "--model", MODEL, "--prompt-file", "none.txt"];
     expectOneSentence(await ziggurat(...argv), 1, /none\.txt: cannot be read .*; check the path/);
+  });
+
+  test("no adapter", async () => {
+    // With the variable set it does not look for the packaged SwiftShader.
+    const environment = { ...NO_VULKAN, ZIGGURAT_ADAPTER: "none" };
+    const run = startBuilt(["generate", "--model", MODEL, "--prompt", "Hi"], environment);
+    const { stderr, ...ended } = await run.ended;
+    // Before it Dawn tells of its own search.
+    const last = stderr.slice(stderr.lastIndexOf("\n", stderr.length - 2) + 1);
+    const says = /Dawn found no GPU: install a Vulkan driver .* `npm install @sparticuz\/chromium@/;
+    expectOneSentence({ ...ended, stderr: last }, 1, says);
   });
 
   test("an address with nothing there, or nobody", async () => {
