@@ -1,9 +1,9 @@
 import type { GenerateOptions } from "../engine/generate-types.ts";
 import { InvalidOptionError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat-template.ts";
-import type { ChatCompletionMessage, ChatCompletionRequest } from "./openai-types.ts";
+import type { ChatCompletionMessage, ChatCompletionRequest, ChatTextPart } from "./openai-types.ts";
 
-/** Fields of a request that have a meaning here. */
+/** Fields of a request that have a meaning here, or change no answer anywhere. */
 const UNDERSTOOD: Record<keyof ChatCompletionRequest, true> = {
   messages: true,
   model: true,
@@ -24,15 +24,11 @@ const UNDERSTOOD: Record<keyof ChatCompletionRequest, true> = {
   top_k: true,
   min_p: true,
   repetition_penalty: true,
+  user: true,
+  metadata: true,
+  prompt_cache_key: true,
+  safety_identifier: true,
 };
-
-/** Notes for a server's books: they don't change an answer. */
-const IGNORED: ReadonlySet<string> = new Set([
-  "user",
-  "metadata",
-  "prompt_cache_key",
-  "safety_identifier",
-]);
 
 /** Fields of the API that we can't do, with the values that ask for nothing. */
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
@@ -68,9 +64,7 @@ export function readRequest(request: ChatCompletionRequest): EngineRequest {
   if (!Array.isArray(request.messages)) {
     throw new InvalidOptionError("messages", request.messages, "a list of messages");
   }
-  if (request.stream !== true && !isAbsent(request.stream_options)) {
-    throw new InvalidOptionError("stream_options", "a value", "left out without stream: true");
-  }
+  checkStream(request);
   const given = {
     temperature: temperature ?? 1,
     topP: top_p,
@@ -90,11 +84,23 @@ export function readRequest(request: ChatCompletionRequest): EngineRequest {
   return { messages, options };
 }
 
+function checkStream({ stream, stream_options }: ChatCompletionRequest): void {
+  checkFlag("stream", stream);
+  if (isAbsent(stream_options)) return;
+  if (stream !== true) {
+    throw new InvalidOptionError("stream_options", "a value", "left out without stream: true");
+  }
+  if (typeof stream_options !== "object") {
+    throw new InvalidOptionError("stream_options", stream_options, "an object with include_usage");
+  }
+  const { include_usage, ...rest } = stream_options;
+  refuseMore(rest, "stream_options");
+  checkFlag("stream_options.include_usage", include_usage);
+}
+
 /** How many of the best tokens are told; undefined: no log-probabilities at all. */
 function readLogprobs({ logprobs, top_logprobs }: ChatCompletionRequest): number | undefined {
-  if (!isAbsent(logprobs) && typeof logprobs !== "boolean") {
-    throw new InvalidOptionError("logprobs", logprobs, "true or false");
-  }
+  checkFlag("logprobs", logprobs);
   if (logprobs !== true && !isAbsent(top_logprobs) && top_logprobs !== 0) {
     throw new InvalidOptionError("top_logprobs", top_logprobs, "left out without logprobs: true");
   }
@@ -106,8 +112,21 @@ function isAbsent(value: unknown): value is null | undefined {
   return value === null || value === undefined;
 }
 
+function checkFlag(field: string, value: unknown): void {
+  if (!isAbsent(value) && typeof value !== "boolean") {
+    throw new InvalidOptionError(field, `a ${typeof value}`, "true or false");
+  }
+}
+
+/** @throws InvalidOptionError for the first field that has a value. */
+function refuseMore(fields: object, where: string): void {
+  const more = Object.entries(fields).find(([, value]) => !isAbsent(value));
+  if (more === undefined) return;
+  throw new InvalidOptionError(`${where}.${more[0]}`, "a value", "left out");
+}
+
 function checkField(field: string, value: unknown): void {
-  if (isAbsent(value) || IGNORED.has(field)) return;
+  if (isAbsent(value)) return;
   if (field === "n" && value !== 1) {
     throw new InvalidOptionError("n", value, "1: answers are made one at a time, call again");
   }
@@ -123,11 +142,11 @@ function checkField(field: string, value: unknown): void {
 }
 
 function readMessage(message: ChatCompletionMessage, where: string): ChatMessage {
-  const { role, content, ...rest } = message;
-  const extra = Object.entries(rest).find(([, value]) => !isAbsent(value));
-  if (extra !== undefined && extra[0] !== "name") {
-    throw new InvalidOptionError(`${where}.${extra[0]}`, "a value", "left out");
+  if (typeof message !== "object" || message === null) {
+    throw new InvalidOptionError(where, message, "a message: a role and a content");
   }
+  const { role, content, name: _passedOver, ...rest } = message;
+  refuseMore(rest, where);
   return { role: role === "developer" ? "system" : role, content: readContent(content, where) };
 }
 
@@ -136,9 +155,12 @@ function readContent(content: ChatCompletionMessage["content"], where: string): 
   if (!Array.isArray(content)) {
     throw new InvalidOptionError(`${where}.content`, content, "a text, or a list of text parts");
   }
-  const other = content.find((part) => part.type !== "text" || typeof part.text !== "string");
-  if (other !== undefined) {
-    throw new InvalidOptionError(`${where}.content`, `a part "${other.type}"`, "text alone");
-  }
-  return content.map((part) => part.text).join("");
+  return content
+    .map((part: Partial<ChatTextPart> | null) => {
+      const { type, text } = part ?? {};
+      if (type === "text" && typeof text === "string") return text;
+      const got = `a part ${JSON.stringify(type ?? part)}`;
+      throw new InvalidOptionError(`${where}.content`, got, "text alone");
+    })
+    .join("");
 }

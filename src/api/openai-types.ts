@@ -11,11 +11,14 @@ export interface ChatCompletionMessage {
   /** `developer` is what newer models call `system`. */
   readonly role: ChatMessage["role"] | "developer";
   readonly content: string | readonly ChatTextPart[];
+  /** Who of several speaks: passed over, since templates know roles alone. */
+  readonly name?: string | null;
 }
 
 /**
  * A request as OpenAI's API spells it, with its defaults (so `temperature` is 1, not 0). `null` is
- * the same as leaving out. The fields below the line are ours, spelled as other servers spell them.
+ * the same as leaving out. The fields below the first line are notes for a server's books, which change nothing
+ * here; those below the second are ours, spelled as other servers spell them.
  */
 export interface ChatCompletionRequest {
   readonly messages: readonly ChatCompletionMessage[];
@@ -39,6 +42,11 @@ export interface ChatCompletionRequest {
   readonly logprobs?: boolean | null;
   /** With `logprobs`: those of so many of the best tokens in its place, 0 to 20. */
   readonly top_logprobs?: number | null;
+  // ----
+  readonly user?: string | null;
+  readonly metadata?: Readonly<Record<string, string>> | null;
+  readonly prompt_cache_key?: string | null;
+  readonly safety_identifier?: string | null;
   // ----
   readonly top_k?: number | null;
   readonly min_p?: number | null;
@@ -149,4 +157,9 @@ export interface ChatCompletions {
     request: ChatCompletionRequest & { readonly stream?: false | null },
     options?: ChatCompletionOptions,
   ): Promise<ChatCompletion>;
+  /** Either, where `stream` is known only when it runs. */
+  create(
+    request: ChatCompletionRequest,
+    options?: ChatCompletionOptions,
+  ): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>>;
 }

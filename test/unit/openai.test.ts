@@ -171,12 +171,28 @@ test("what asks for nothing is let through", async () => {
     tools: [],
     tool_choice: "none",
     response_format: { type: "text" },
-    user: "someone",
-    metadata: { a: "b" },
     n: null,
   };
   const request = { messages, ...harmless } as unknown as ChatCompletionRequest;
   expect(await chat.completions.create({ ...request, stream: false })).toHaveProperty("choices");
+  const notes = {
+    messages: [{ ...messages[0], name: "Bob" }],
+    user: "someone",
+    metadata: { a: "b" },
+    prompt_cache_key: "a",
+    safety_identifier: "b",
+  };
+  expect(await chat.completions.create(notes)).toHaveProperty("choices");
+});
+
+test("whether it streams may be known only when it runs", async () => {
+  const { chat } = openAi(new FakeEngine());
+  const came: unknown[] = [];
+  for (const stream of [true, false]) {
+    const answer = await chat.completions.create({ messages, stream });
+    came.push("choices" in answer ? answer.object : (await collect(answer)).length);
+  }
+  expect(came).toEqual([5, "chat.completion"]);
 });
 
 test.each([
@@ -191,6 +207,8 @@ test.each([
   ["__proto__x", 1],
   ["constructor", 1],
   ["messages", "hello"],
+  ["stream", "true"],
+  ["stream", 1],
 ])("%s = %j is refused by name", async (field, value) => {
   const engine = new FakeEngine();
   const { chat } = openAi(engine);
@@ -203,9 +221,21 @@ test.each([
   expect(engine.calls).toEqual([]);
 });
 
+test.each([
+  ["stream_options", "include_usage"],
+  ["stream_options.include_obfuscation", { include_usage: true, include_obfuscation: true }],
+  ["stream_options.include_usage", { include_usage: "yes" }],
+])("%s is refused by name in %j", async (option, stream_options) => {
+  const { chat } = openAi(new FakeEngine());
+  const request = { messages, stream: true, stream_options } as unknown as ChatCompletionRequest;
+  const refused = chat.completions.create(request);
+  await expect(refused).rejects.toBeInstanceOf(InvalidOptionError);
+  await expect(refused).rejects.toMatchObject({ option });
+});
+
 test("images, tool calls and odd contents are refused by where they are", async () => {
   const { chat } = openAi(new FakeEngine());
-  const ask = (message: object): Promise<unknown> =>
+  const ask = (message: unknown): Promise<unknown> =>
     chat.completions.create({ messages: [messages[0], message as (typeof messages)[0]] });
   const image = { role: "user", content: [{ type: "image_url", image_url: {} }] };
   await expect(ask(image)).rejects.toThrow(
@@ -214,6 +244,13 @@ test("images, tool calls and odd contents are refused by where they are", async 
   await expect(ask({ role: "assistant", content: null })).rejects.toThrow("messages[1].content");
   const call = { role: "assistant", content: "", tool_calls: [{}] };
   await expect(ask(call)).rejects.toThrow("messages[1].tool_calls");
+  await expect(ask({ name: "Bob", ...call })).rejects.toThrow("messages[1].tool_calls");
+  for (const message of [null, "hello", 5]) {
+    await expect(ask(message)).rejects.toThrow("messages[1] must be a message");
+  }
+  await expect(ask({ role: "user", content: [null] })).rejects.toThrow(
+    "messages[1].content must be text alone, got a part null",
+  );
 });
 
 test("breaking off the chunks stops the engine, and a signal ends them with its reason", async () => {

@@ -17,6 +17,9 @@ export async function use(file: File): Promise<GenerateResult> {
   const answer = await openAi(engine).chat.completions.create({
     messages: [{ role: "user", content: "Hello!" }],
   });
+  const stream = file.size > 1000;
+  const either = await openAi(engine).chat.completions.create({ messages: [], user: "a", stream });
+  if ("choices" in either) document.body.append(either.choices[0].message.content);
   const kept: number = answer.usage?.kv_cache?.saved_bytes ?? 0;
   const local = await loadEngine("model.gguf", { onProgress: ({ loadedBytes }) => loadedBytes });
   const other: Engine = await loadStandalone(new URL("https://host.example/model.gguf"));
