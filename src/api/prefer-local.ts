@@ -12,6 +12,8 @@ export interface PreferLocalOptions<L extends ChatEngine, R extends ChatEngine> 
   readonly allowSoftware?: boolean;
   /** Where WebGPU comes from; by default `navigator.gpu`. */
   readonly gpu?: GPU;
+  /** Heard until `local` or `remote` is called: those are given theirs by the app. */
+  readonly signal?: AbortSignal;
 }
 
 /** Which way was taken, so that the app can say where the words go. */
@@ -28,12 +30,15 @@ export type PreferredEngine<L extends ChatEngine, R extends ChatEngine> =
  * Run on this device where it can, else on the server. Only the device decides, before anything is
  * loaded: a model that can't be loaded is an error, since sending words elsewhere because of it
  * would surprise people.
- * @throws what `local` or `remote` throws
+ * @throws what `local` or `remote` throws; the signal's reason when aborted before.
  */
 export async function preferLocal<L extends ChatEngine, R extends ChatEngine>(
   options: PreferLocalOptions<L, R>,
 ): Promise<PreferredEngine<L, R>> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const reason = await whyNotLocal(options);
+  signal?.throwIfAborted();
   return reason === undefined
     ? { where: "local", engine: await options.local() }
     : { where: "remote", engine: await options.remote(), reason };

@@ -90,7 +90,8 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async previewPrompt(prompt: Prompt): Promise<PromptPreview> {
+  async previewPrompt(prompt: Prompt, { signal }: CallOptions = {}): Promise<PromptPreview> {
+    signal?.throwIfAborted();
     const { conversation, tokenizer } = this.#parts;
     const { tokenIds, tokens } = conversation.find(promptTokens(tokenizer, prompt));
     return {
@@ -168,7 +169,10 @@ export class LocalEngine implements Engine {
     return kept;
   }
 
-  async tokenScores(position: number): Promise<TokenScores | undefined> {
+  async tokenScores(
+    position: number,
+    { signal }: CallOptions = {},
+  ): Promise<TokenScores | undefined> {
     const { cache, keepsScores } = this.#runtime;
     if (!keepsScores) {
       throw new InvalidOptionError("trace.scores", "false", "true when the engine is loaded");
@@ -177,27 +181,34 @@ export class LocalEngine implements Engine {
       throw new InvalidOptionError("position", position, "a whole number");
     }
     this.#runtime.gpu.throwIfFailed();
-    return this.#alone(async () => cache.tokenScores?.(position));
+    signal?.throwIfAborted();
+    const scores = await this.#alone(async () => cache.tokenScores?.(position));
+    signal?.throwIfAborted();
+    return scores;
   }
 
-  async trace(): Promise<RunTrace> {
+  async trace(options: CallOptions = {}): Promise<RunTrace> {
     const { tracer, cache, config } = this.#runtime;
     if (tracer === undefined) {
       throw new InvalidOptionError("trace", "false", "true when the engine is loaded");
     }
     this.#runtime.gpu.throwIfFailed();
+    options.signal?.throwIfAborted();
     const { tokenTexts, traceFacts } = await tracing();
+    options.signal?.throwIfAborted();
     const facts = traceFacts(config, this.adapter, cache);
     if (this.#stopRunning !== undefined) return tracer.take(facts);
     const { conversation, tokenizer } = this.#parts;
     const { seen } = conversation;
-    const kept = seen.length > 0 ? await this.keptPositions() : undefined;
+    const kept = seen.length > 0 ? await this.keptPositions(options) : undefined;
     const rows = kept === undefined ? {} : { kept, tokens: tokenTexts(tokenizer, seen) };
     return tracer.take({ ...facts, ...rows });
   }
 
-  loadAllParts(): Promise<void> {
-    return onDemand("working offline", async () => (await import("./all-parts.ts")).loadAllParts());
+  async loadAllParts({ signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
+    await onDemand("working offline", async () => (await import("./all-parts.ts")).loadAllParts());
+    signal?.throwIfAborted();
   }
 
   async destroy(): Promise<void> {

@@ -166,9 +166,9 @@ export interface Engine extends ChatEngine {
   /**
    * The tokens of a prompt, and how many of them would have to be read: what an answer, an edit or
    * another policy costs before it begins. Reads nothing, and may be called while an answer runs.
-   * @throws InvalidOptionError, ChatTemplateError
+   * @throws InvalidOptionError, ChatTemplateError; the signal's reason when aborted.
    */
-  previewPrompt(prompt: Prompt): Promise<PromptPreview>;
+  previewPrompt(prompt: Prompt, options?: CallOptions): Promise<PromptPreview>;
   /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
   /**
@@ -211,22 +211,22 @@ export interface Engine extends ChatEngine {
    * How the token at a position ranked when the cache was last compressed, `[layer][KV head]`. Undefined
    * where the policy ranks nothing: `full` keeps all, `streaming-llm` goes by place alone.
    * @throws InvalidOptionError unless the engine was loaded with `trace: { scores: true }`, and while
-   * another call runs.
+   * another call runs; the signal's reason when aborted.
    */
-  tokenScores(position: number): Promise<TokenScores | undefined>;
+  tokenScores(position: number, options?: CallOptions): Promise<TokenScores | undefined>;
   /**
    * What happened since the load: ledger, phases, cache, kernel times; between calls also the tokens
    * seen and the positions kept. `ziggurat-llm/profile` exports it and reads it back.
-   * @throws InvalidOptionError unless the engine was loaded with `trace`.
+   * @throws InvalidOptionError unless the engine was loaded with `trace`; the signal's reason when aborted.
    */
-  trace(): Promise<RunTrace>;
+  trace(options?: CallOptions): Promise<RunTrace>;
   /**
    * Fetch the code that otherwise comes when a call first needs it (saved sessions, scoring, caches that
    * evict, sampling, …), so that all of the engine works on without a connection. May be called while another
    * call runs.
-   * @throws ModuleLoadError
+   * @throws ModuleLoadError; the signal's reason when aborted: what is on its way comes still.
    */
-  loadAllParts(): Promise<void>;
+  loadAllParts(options?: CallOptions): Promise<void>;
   /** Free everything on the GPU; the ledger is at zero afterwards. */
   destroy(): Promise<void>;
 }

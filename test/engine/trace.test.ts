@@ -9,6 +9,7 @@ import {
   timelineOf,
   traceToJson,
 } from "../../src/profile.ts";
+import type { CallOptions } from "../../src/index.ts";
 import { adapterFeatures } from "../gpu.ts";
 import { digits, openTiny } from "./tiny-models.ts";
 
@@ -158,4 +159,27 @@ describe("a trace", () => {
     expect(kernels.lastStep).toHaveLength(wanted ? timed.dispatchesPerToken : 0);
     for (const { p50Ms, p95Ms } of kernels.decode) expect(p95Ms).toBeGreaterThanOrEqual(p50Ms);
   });
+});
+
+test("what reads an engine's state can be aborted, and the next call is served", async () => {
+  const engine = await openTiny("tiny-flow", { cache: PYRAMID, trace: { scores: true } });
+  await engine.read(digits(100));
+  const reason = new Error("no time");
+  const calls: ((options: CallOptions) => Promise<unknown>)[] = [
+    (options) => engine.previewPrompt(digits(100), options),
+    (options) => engine.tokenScores(3, options),
+    (options) => engine.trace(options),
+    (options) => engine.loadAllParts(options),
+  ];
+  for (const call of calls) {
+    await expect(call({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  }
+  for (const call of calls.slice(1)) {
+    const stop = new AbortController();
+    const running = call({ signal: stop.signal });
+    stop.abort(reason);
+    await expect(running).rejects.toBe(reason);
+  }
+  for (const call of calls) await call({ signal: new AbortController().signal });
+  await engine.destroy();
 });

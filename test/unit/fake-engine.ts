@@ -113,12 +113,12 @@ export class FakeEngine implements Engine {
     return this.#called("tokenScores", ...args) as unknown as [];
   }
 
-  async trace(): ReturnType<Engine["trace"]> {
-    return this.#called("trace") as unknown as Awaited<ReturnType<Engine["trace"]>>;
+  async trace(...args: Parameters<Engine["trace"]>): ReturnType<Engine["trace"]> {
+    return this.#called("trace", ...args) as unknown as Awaited<ReturnType<Engine["trace"]>>;
   }
 
-  async loadAllParts(): Promise<void> {
-    this.#called("loadAllParts");
+  async loadAllParts(...args: Parameters<Engine["loadAllParts"]>): Promise<void> {
+    this.#called("loadAllParts", ...args);
   }
 
   async destroy(): Promise<void> {

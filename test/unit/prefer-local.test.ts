@@ -49,6 +49,18 @@ test("no WebGPU at all", async () => {
   expect(preferred.where).toBe("remote"); // Node has no navigator.gpu
 });
 
+test("neither is called when it is aborted before", async () => {
+  const reason = new Error("no time");
+  const never = () => expect.fail("called");
+  const options = { local: never, remote: never, gpu: gpuWith(goodAdapter) };
+  const early = preferLocal({ ...options, signal: AbortSignal.abort(reason) });
+  await expect(early).rejects.toBe(reason);
+  const stop = new AbortController();
+  const late = preferLocal({ ...options, signal: stop.signal });
+  stop.abort(reason);
+  await expect(late).rejects.toBe(reason);
+});
+
 test("a model that can't be loaded is an error, not a reason to send words elsewhere", async () => {
   const broken = new Error("damaged file");
   const options = { local: () => Promise.reject(broken), remote: () => there };

@@ -86,9 +86,29 @@ test.each(PROMISE_METHODS)("%s is forwarded with its arguments", async (method) 
   const { fake, engine } = await open();
   const args = [{ nested: { list: [1], bytes: Uint8Array.of(1) } }, 3];
   const value = await (engine[method] as (...args: unknown[]) => Promise<unknown>)(...args);
-  const passed = ["trace", "loadAllParts", "destroy"].includes(method) ? [] : args;
+  const passed = method === "destroy" ? [] : args;
   expect(fake.calls).toEqual([[method, ...passed]]);
   expect(value).toEqual(VALUES[method]);
+  await engine.destroy();
+});
+
+test("a signal goes along with each of them", async () => {
+  const { fake, engine } = await open();
+  const stop = new AbortController();
+  const { signal } = stop;
+  await engine.previewPrompt("x", { signal });
+  await engine.tokenScores(3, { signal });
+  await engine.trace({ signal });
+  await engine.loadAllParts({ signal });
+  const options = { signal: expect.any(AbortSignal) as AbortSignal };
+  expect(fake.calls).toEqual([
+    ["previewPrompt", "x", options],
+    ["tokenScores", 3, options],
+    ["trace", options],
+    ["loadAllParts", options],
+  ]);
+  stop.abort("enough");
+  expect(await failure(engine.trace({ signal }))).toBe("enough");
   await engine.destroy();
 });
 
