@@ -48,6 +48,8 @@ export class ZigHeatmap extends ChartElement<HeatmapData> {
   ]);
   #rows: readonly Row[] = [];
   #shown: HeatmapData | undefined;
+  /** The theme that was drawn in: a canvas keeps its colours. */
+  #isDark = false;
   #row = 0;
   #position = 0;
   #isActive = false;
@@ -83,8 +85,10 @@ export class ZigHeatmap extends ChartElement<HeatmapData> {
   }
 
   protected render(data: HeatmapData | undefined): void {
-    if (data !== this.#shown) {
+    const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+    if (data !== this.#shown || isDark !== this.#isDark) {
       this.#shown = data;
+      this.#isDark = isDark;
       this.#rows = rowsOf(data);
       this.#row = Math.min(this.#row, Math.max(this.#rows.length - 1, 0));
       this.#draw(data);
