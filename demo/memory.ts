@@ -1,22 +1,26 @@
 import { formatBytes } from "../src/elements.ts";
-import {
-  createWorkerEngine,
-  type Engine,
-  InvalidOptionError,
-  type PolicyName,
-} from "../src/index.ts";
+import { type Engine, InvalidOptionError, type PolicyName } from "../src/index.ts";
 import { buffersAt, type RunTrace, type TokenScores, type TraceBuffer } from "../src/profile.ts";
-import { defaultModelUrl } from "./default-model.ts";
-import { byId, setHidden, setText } from "./dom.ts";
+import type { ModelChoice } from "./chat-state.ts";
+import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
+import { byId, setHidden } from "./dom.ts";
 import { connectCompare } from "./memory/compare.ts";
+import { showOffer } from "./memory/default-offer.ts";
+import { markInDevTools } from "./memory/devtools.ts";
 import { connectExports } from "./memory/exports.ts";
+import { connectFiles } from "./memory/files.ts";
 import { type GpuWatch, watchGpu } from "./memory/gpu-watch.ts";
 import { grownLabels, leftLabels, showLeaks } from "./memory/leak-check.ts";
-import { markInDevTools } from "./memory/devtools.ts";
+import { loadWords } from "./memory/load-words.ts";
+import { connectNotices } from "./memory/notices.ts";
 import { cacheOptions, connectPlanner, fillPolicies } from "./memory/planner.ts";
 import { readRunFile } from "./memory/run-file.ts";
+import { loadProblem, runProblem } from "./memory/run-problem.ts";
 import { connectRunView } from "./memory/run-view.ts";
+import { connectTask } from "./memory/task.ts";
+import { loadModel } from "./model-loading.ts";
 import { followRun } from "./shared-run.ts";
+import { applyTheme, readTheme } from "./theme.ts";
 
 /** While a call runs the trace is fetched this often. */
 const REFRESH_MS = 500;
@@ -24,25 +28,43 @@ const REFRESH_MS = 500;
 /** Turns that the leak check runs. */
 const LEAK_TURNS = 3;
 
-const status = byId("status", HTMLElement);
-const progress = byId("progress", HTMLProgressElement);
+const OFFERED_URL = defaultModelUrl(document.baseURI);
+const OFFERED: ModelChoice = { name: DEFAULT_MODEL.name, source: OFFERED_URL };
+
 const form = byId("run-form", HTMLFormElement);
-const stop = byId("stop", HTMLButtonElement);
 const keep = byId("keep", HTMLButtonElement);
-const actions = ["load", "open-model", "run", "leaks"].map((id) => byId(id, HTMLButtonElement));
 const value = (id: string): string =>
   (document.getElementById(id) as HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement).value;
 
 const view = connectRunView(scoresOf);
 const compare = connectCompare();
 const planner = connectPlanner();
+const task = connectTask(switchActions);
+const notices = connectNotices(
+  (remedy) => {
+    if (remedy === "load-again") void load(chosen);
+    else byId("open-model", HTMLButtonElement).click();
+  },
+  () => switchActions(false),
+);
+/** What was loaded last, or is offered first. */
+let chosen = OFFERED;
 let engine: Engine | undefined;
 let gpuWatch: GpuWatch | undefined;
 let shown: RunTrace | undefined;
 /** The engine that made what is shown, if it is here. */
 let maker: Engine | undefined;
-let abort: AbortController | undefined;
-const exports = connectExports(() => shown);
+const exports = connectExports(() => shown, task.say);
+applyTheme(readTheme());
+
+/** What begins a task is off while one is under way; what needs a GPU, until one is known to be there. */
+function switchActions(isBusy: boolean): void {
+  const set = (ids: readonly string[], disabled: boolean): void => {
+    for (const id of ids) byId(id, HTMLButtonElement).disabled = disabled;
+  };
+  set(["open-run", "run", "leaks"], isBusy);
+  set(["load", "open-model"], isBusy || !notices.canRun);
+}
 
 /** @param counted bytes after each change, by the second count of a run on this page */
 function show(run: RunTrace, counted?: readonly number[]): void {
@@ -67,7 +89,7 @@ async function scoresOf(position: number): Promise<TokenScores | undefined> {
   } catch (error) {
     // Busy, destroyed, or loaded without scores: what is told beside the grid. Anything else is news.
     const isTold = error instanceof InvalidOptionError || (error as Error).name === "AbortError";
-    if (!isTold) setText(status, (error as Error).message);
+    if (!isTold) task.say((error as Error).message, true);
     return undefined;
   }
 }
@@ -76,51 +98,79 @@ async function scoresOf(position: number): Promise<TokenScores | undefined> {
 const stopFollowing = followRun(location.hash, {
   onRun(run, isBusy) {
     show(run);
-    setText(status, `${run.model.name} in the chat page${isBusy ? " is answering…" : "."}`);
+    task.say(`${run.model.name} in the chat page${isBusy ? " is answering…" : "."}`);
   },
   onNone() {
-    setText(status, "The chat page has no model loaded now: load one there, or here.");
+    task.say("The chat page has no model loaded now: load one there, or here.");
+  },
+  onGone() {
+    task.say(
+      "The chat page was closed or loaded again: open this page from it once more, or load a model here." +
+        (shown === undefined ? "" : " What is shown is the last that came."),
+    );
   },
 });
 
-/** Do something that takes time, one thing at once; says what goes wrong. */
-async function busy(what: string, work: (signal: AbortSignal) => Promise<string>): Promise<void> {
-  abort = new AbortController();
-  for (const button of actions) button.disabled = true;
-  stop.disabled = false;
-  setText(status, what);
-  status.classList.remove("problem");
-  try {
-    setText(status, await work(abort.signal));
-  } catch (error) {
-    status.classList.toggle("problem", !abort.signal.aborted);
-    const text = error instanceof Error ? error.message : String(error);
-    setText(status, abort.signal.aborted ? "Stopped." : text);
-  } finally {
-    for (const button of actions) button.disabled = false;
-    stop.disabled = true;
-    setHidden(progress, true);
-  }
+function load(choice: ModelChoice): Promise<void> {
+  return task.run(
+    `Loading ${choice.name}…`,
+    async (signal) => {
+      stopFollowing();
+      notices.show(undefined);
+      chosen = choice;
+      await letGo();
+      const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
+      const scores = byId("scores", HTMLInputElement).checked;
+      const onFigures: Parameters<typeof loadModel>[3] = (figures) =>
+        task.progress(figures.loadedBytes / Math.max(figures.totalBytes, 1), loadWords(figures));
+      engine = await loadModel(choice, {}, signal, onFigures, {
+        trace: { kernelTimes, scores },
+        makeWorker() {
+          const worker = new Worker(new URL("./memory.worker.ts", import.meta.url), {
+            type: "module",
+          });
+          gpuWatch = watchGpu(worker);
+          return worker;
+        },
+      });
+      setHidden(form, false);
+      await showLive(engine);
+      return `${engine.config.name} is loaded.`;
+    },
+    (error) => {
+      notices.show(loadProblem(error));
+      return true;
+    },
+  );
 }
 
-function load(source: URL | File): Promise<void> {
-  stopFollowing();
-  return busy("Loading the model…", async (signal) => {
-    await engine?.destroy();
-    engine = undefined;
-    setHidden(progress, false);
-    const worker = new Worker(new URL("./memory.worker.ts", import.meta.url), { type: "module" });
-    gpuWatch = watchGpu(worker);
-    const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
-    engine = await createWorkerEngine(worker, source, {
-      signal,
-      trace: { kernelTimes, scores: byId("scores", HTMLInputElement).checked },
-      onProgress: ({ loadedBytes, totalBytes }) => (progress.value = loadedBytes / totalBytes),
-    });
-    setHidden(form, false);
-    await showLive(engine);
-    return `${engine.config.name} is loaded.`;
-  });
+/** Let go of the engine; there is nothing to run with until the next one is loaded. */
+async function letGo(): Promise<void> {
+  const gone = engine;
+  engine = undefined;
+  setHidden(form, true);
+  await gone?.destroy();
+}
+
+/** Do something with the engine that is loaded; an error that ends the engine is told at length. */
+function runWith(
+  what: string,
+  work: (on: Engine, signal: AbortSignal) => Promise<string>,
+): Promise<void> {
+  return task.run(
+    what,
+    (signal) => {
+      notices.show(undefined);
+      return work(engine as Engine, signal);
+    },
+    (error) => {
+      const problem = runProblem(error);
+      if (problem === undefined) return false;
+      notices.show(problem);
+      void letGo();
+      return true;
+    },
+  );
 }
 
 /** Show the trace as it is, and the second count of at least as many changes. */
@@ -136,12 +186,12 @@ async function runPrompt(on: Engine, signal: AbortSignal): Promise<void> {
   await on.setCache(
     cacheOptions(value("run-policy") as PolicyName, { budget: value("run-budget") }),
   );
-  setHidden(progress, false);
+  task.progress(0);
   const maxTokens = Number(value("run-tokens"));
   const answer = on.generate([{ role: "user", content: value("prompt") }], {
     maxTokens,
     signal,
-    onPrefill: ({ doneTokens, totalTokens }) => (progress.value = doneTokens / totalTokens),
+    onPrefill: ({ doneTokens, totalTokens }) => task.progress(doneTokens / totalTokens),
   });
   let ended = false;
   const settled = answer.result.finally(() => (ended = true));
@@ -161,17 +211,14 @@ async function runPrompt(on: Engine, signal: AbortSignal): Promise<void> {
 }
 
 function checkLeaks(): Promise<void> {
-  return busy("Running turns, then letting go of everything…", async (signal) => {
-    const on = engine as Engine;
+  return runWith("Running turns, then letting go of everything…", async (on, signal) => {
     showLeaks([]);
     const live: TraceBuffer[][] = [];
     for (let turn = 0; turn < LEAK_TURNS; turn++) {
       await runPrompt(on, signal);
       if (shown !== undefined) live.push(buffersAt(shown, shown.end));
     }
-    await on.destroy();
-    engine = undefined;
-    setHidden(form, true);
+    await letGo();
     const left = await gpuWatch?.survivors();
     if (left === undefined) return "The worker ended before it could say what it had left.";
     // The first turn makes what later ones use again.
@@ -189,8 +236,8 @@ function checkLeaks(): Promise<void> {
 
 /** Show an exported run, or what was measured of quality; several runs are compared. */
 async function openFiles(files: readonly File[]): Promise<void> {
-  stopFollowing();
-  await busy("Reading the run…", async () => {
+  await task.run("Reading the run…", async () => {
+    stopFollowing();
     let said = "";
     for (const file of files) {
       said = `${file.name}: ${await openJson(file)}`;
@@ -211,42 +258,24 @@ async function openJson(file: File): Promise<string> {
   return `${read.run.model.name}, ${read.run.cache.policy}.`;
 }
 
-function open(files: readonly File[]): void {
-  const model = files.find(({ name }) => name.endsWith(".gguf"));
-  if (model !== undefined) void load(model);
-  else if (files.length > 0) void openFiles(files);
-}
-
-for (const [button, input] of [
-  ["open-model", "model-file"],
-  ["open-run", "run-file"],
-] as const) {
-  const picker = byId(input, HTMLInputElement);
-  byId(button, HTMLButtonElement).addEventListener("click", () => picker.click());
-  picker.addEventListener("change", () => {
-    const files = [...(picker.files ?? [])];
-    picker.value = "";
-    open(files);
-  });
-}
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  open([...(event.dataTransfer?.files ?? [])]);
-});
+connectFiles(
+  (choice) => void load(choice),
+  (files) => void openFiles(files),
+);
 byId("load", HTMLButtonElement).addEventListener("click", () => {
-  void load(defaultModelUrl(document.baseURI));
+  void load(OFFERED);
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void busy("Running…", async (signal) => {
-    await runPrompt(engine as Engine, signal);
+  void runWith("Running…", async (on, signal) => {
+    await runPrompt(on, signal);
     return "Done.";
   });
 });
-stop.addEventListener("click", () => abort?.abort());
 byId("leaks", HTMLButtonElement).addEventListener("click", () => void checkLeaks());
 keep.addEventListener("click", () => shown && compare.keep(shown));
 fillPolicies(byId("run-policy", HTMLSelectElement), "pyramidkv");
 byId("prompt", HTMLTextAreaElement).value =
   "The terraces of a ziggurat rise one above the other. ".repeat(40);
+switchActions(false);
+void showOffer(OFFERED_URL);

@@ -2,6 +2,7 @@ import {
   type CacheOptions,
   createWorkerEngine,
   type Engine,
+  type LoadOptions,
   type ModelSource,
 } from "../src/index.ts";
 import type { LoadFigures, ModelChoice } from "./chat-state.ts";
@@ -19,6 +20,19 @@ export const NO_FIGURES: LoadFigures = {
   notKept: undefined,
 };
 
+/** Where a model runs, and what its trace holds. */
+export interface ModelHost {
+  /** Called once the file is here. */
+  makeWorker(): Worker;
+  readonly trace: NonNullable<LoadOptions["trace"]>;
+}
+
+const CHAT_HOST: ModelHost = {
+  makeWorker: () => new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" }),
+  // For the memory page.
+  trace: true,
+};
+
 /**
  * Load a model with such a cache, telling how fast it comes. A file of the network is copied to this
  * device first, so that it is fetched once.
@@ -29,6 +43,7 @@ export async function loadModel(
   cache: CacheOptions,
   signal: AbortSignal,
   onFigures: (figures: LoadFigures) => void,
+  { makeWorker, trace }: ModelHost = CHAT_HOST,
 ): Promise<Engine> {
   signal.throwIfAborted();
   let figures = NO_FIGURES;
@@ -39,12 +54,10 @@ export async function loadModel(
   const source = await fetchModel(choice.source, signal, tell);
   signal.throwIfAborted();
   const meter = createRateMeter();
-  const worker = new Worker(new URL("./llm.worker.ts", import.meta.url), { type: "module" });
-  const engine = await createWorkerEngine(worker, source, {
+  const engine = await createWorkerEngine(makeWorker(), source, {
     cache,
     signal,
-    // For the memory page.
-    trace: true,
+    trace,
     onProgress(progress) {
       if (progress.stage === "weights") meter.add(progress.loadedBytes, performance.now());
       tell({

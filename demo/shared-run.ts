@@ -16,6 +16,7 @@ type RunMessage = { readonly page: string } & (
   | { readonly type: "run"; readonly run: RunTrace; readonly isBusy: boolean }
   | { readonly type: "changed" }
   | { readonly type: "none" }
+  | { readonly type: "gone" }
 );
 
 /** While an answer is being made its run is asked for this often, in ms. */
@@ -43,7 +44,7 @@ export function offerRun(current: CurrentRun): {
       none,
     );
   });
-  addEventListener("pagehide", () => post({ page, type: "none" }));
+  addEventListener("pagehide", () => post({ page, type: "gone" }));
   return {
     address: `#${ADDRESS_KEY}=${page}`,
     changed: () => post({ page, type: "changed" }),
@@ -53,15 +54,17 @@ export function offerRun(current: CurrentRun): {
 /** What a memory page does with the run that it follows. */
 export interface RunFollower {
   onRun(run: RunTrace, isBusy: boolean): void;
-  /** The chat page has none, or is gone: what is shown is the last of it. */
+  /** The chat page has no model loaded: what is shown is the last of it. */
   onNone(): void;
+  /** The chat page was closed or loaded again, which is a new one: nothing more comes from it. */
+  onGone(): void;
 }
 
 /**
  * Show the run of the chat page that the address names, and go on showing it; nothing where it names none.
  * @returns ends it
  */
-export function followRun(hash: string, { onRun, onNone }: RunFollower): () => void {
+export function followRun(hash: string, { onRun, onNone, onGone }: RunFollower): () => void {
   const page = new URLSearchParams(hash.slice(1)).get(ADDRESS_KEY);
   if (page === null) return () => {};
   const channel = new BroadcastChannel(CHANNEL);
@@ -71,7 +74,7 @@ export function followRun(hash: string, { onRun, onNone }: RunFollower): () => v
     clearTimeout(timer);
     askedAt = performance.now();
     // A page that is gone doesn't say so.
-    timer = setTimeout(onNone, 20 * REFRESH_MS);
+    timer = setTimeout(onGone, 20 * REFRESH_MS);
     channel.postMessage({ page, type: "ask" } satisfies RunMessage); // oxlint-disable-line unicorn/require-post-message-target-origin
   };
   channel.addEventListener("message", ({ data }: MessageEvent<RunMessage>) => {
@@ -79,6 +82,7 @@ export function followRun(hash: string, { onRun, onNone }: RunFollower): () => v
     if (data.type === "changed") return ask();
     if (data.type === "ask") return;
     clearTimeout(timer);
+    if (data.type === "gone") return onGone();
     if (data.type === "none") return onNone();
     onRun(data.run, data.isBusy);
     // A long run takes longer to fetch and show: never spend more than a tenth of the time on it.

@@ -3,8 +3,17 @@ import { byId } from "../dom.ts";
 
 const PERFETTO = "https://ui.perfetto.dev";
 
-/** Connect the buttons that write a run out. Nothing leaves this computer unless Perfetto is opened. */
-export function connectExports(current: () => RunTrace | undefined): { enable(): void } {
+/** How often Perfetto's page is asked whether it is ready. */
+const PING_MS = 100;
+
+/**
+ * Connect the buttons that write a run out. Nothing leaves this computer unless Perfetto is opened.
+ * @param say tells what went wrong
+ */
+export function connectExports(
+  current: () => RunTrace | undefined,
+  say: (text: string, isProblem: boolean) => void,
+): { enable(): void } {
   const buttons = ["export-json", "export-csv", "export-chrome", "perfetto"].map((id) =>
     byId(id, HTMLButtonElement),
   );
@@ -22,7 +31,10 @@ export function connectExports(current: () => RunTrace | undefined): { enable():
   onRun(json, (run) => save("ziggurat-run.json", "application/json", traceToJson(run)));
   onRun(csv, (run) => save("ziggurat-layers.csv", "text/csv", layersToCsv(run)));
   onRun(chrome, (run) => save("ziggurat-trace.json", "application/json", traceToChrome(run)));
-  onRun(perfetto, (run) => openPerfetto(traceToChrome(run)));
+  onRun(perfetto, (run) => {
+    if (openPerfetto(traceToChrome(run))) return;
+    say("The browser blocked Perfetto’s page: allow pop-ups here, then press it again.", true);
+  });
   return {
     enable() {
       for (const button of buttons) button.disabled = false;
@@ -39,17 +51,27 @@ function save(name: string, type: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** Perfetto answers PONG when it is ready; then it gets the trace. */
-function openPerfetto(trace: string): void {
+/**
+ * Perfetto answers PONG when it is ready; then it gets the trace.
+ * @returns false where the browser opens no page
+ */
+function openPerfetto(trace: string): boolean {
   const page = globalThis.open(PERFETTO);
-  if (page === null) return;
-  const timer = setInterval(() => page.postMessage("PING", PERFETTO), 100);
-  const onMessage = ({ origin, data }: MessageEvent<unknown>): void => {
-    if (origin !== PERFETTO || data !== "PONG") return;
+  if (page === null) return false;
+  const end = (): void => {
     clearInterval(timer);
     removeEventListener("message", onMessage);
+  };
+  const timer = setInterval(() => {
+    if (page.closed) end();
+    else page.postMessage("PING", PERFETTO);
+  }, PING_MS);
+  const onMessage = ({ origin, data }: MessageEvent<unknown>): void => {
+    if (origin !== PERFETTO || data !== "PONG") return;
+    end();
     const { buffer } = new TextEncoder().encode(trace);
     page.postMessage({ perfetto: { buffer, title: "Ziggurat" } }, PERFETTO);
   };
   addEventListener("message", onMessage);
+  return true;
 }

@@ -103,6 +103,35 @@ test("Perfetto gets the trace events, only when it was asked to open", async () 
   await expect.poll(got).toEqual(["https://ui.perfetto.dev", "PING", trace]);
 });
 
+test("a pop-up that is blocked is said, and a page that was closed is asked no more", async () => {
+  const perfetto = page.getByRole("button", { name: "Open in Perfetto" });
+  await page.evaluate(() => {
+    const opened = globalThis.open;
+    globalThis.open = () => null;
+    addEventListener("open again", () => (globalThis.open = opened), { once: true });
+  });
+  await perfetto.click();
+  await expect.poll(status).toContain("allow pop-ups here");
+  expect(await page.locator("#status").getAttribute("class")).toContain("problem");
+
+  // A page that never answers, and is closed after it was asked twice.
+  const asked = await page.evaluateHandle(() => {
+    const pings: number[] = [];
+    globalThis.open = (() => ({
+      get closed() {
+        return pings.length >= 2;
+      },
+      postMessage: () => pings.push(performance.now()),
+    })) as unknown as typeof globalThis.open;
+    return pings;
+  });
+  await perfetto.click();
+  await expect.poll(() => asked.evaluate(({ length }) => length)).toBe(2);
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 500)));
+  expect(await asked.evaluate(({ length }) => length)).toBe(2);
+  await page.evaluate(() => dispatchEvent(new Event("open again")));
+});
+
 test("the GPU of a run is named, with what its buffers use of its limits", async () => {
   expect(await page.locator("#adapter-name").innerText()).toContain("made up (software");
   const [buffer] = await page.locator("#adapter-rows tr").allInnerTexts();
@@ -381,9 +410,9 @@ function hugeRun(): RunTrace {
   };
 }
 
-/** 60 frames a second; on a core that does nothing else. Twice as much is what fails, for the best of three. */
+/** 60 frames a second; more is what fails, for the best of five. */
 const FRAME_MS = 1000 / 60;
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 
 /** Press a key at a chart once a frame; how many different things it said. */
 function hold(chart: string, key: string, frames: number): Promise<number> {
@@ -438,7 +467,7 @@ test("a run of 100,000 changes opens, and is scrubbed, zoomed and walked at 60 f
       );
       if (p95 < FRAME_MS) break;
     }
-    expect(Math.min(...found)).toBeLessThan(2 * FRAME_MS);
+    expect(Math.min(...found)).toBeLessThan(FRAME_MS);
   }
   await page.locator("#timeline .stage").press("PageUp");
   // 400 at the end of each change, one more between a buffer that comes and one that goes.
