@@ -45,9 +45,9 @@ export abstract class LlmError extends Error {
 }
 
 /** Why WebGPU cannot be used at all. */
-export type WebGpuMissing = "insecure-context" | "no-webgpu" | "no-adapter";
+export type WebGpuMissing = "insecure-context" | "no-webgpu" | "no-adapter" | "no-device";
 
-/** There is no `navigator.gpu`, no adapter, or the page is not a secure context. */
+/** There is no `navigator.gpu`, no adapter, or no device to be had of it, or the page is not a secure context. */
 export class WebGpuUnavailableError extends LlmError {
   readonly code = "webgpu-unavailable";
   readonly reason: WebGpuMissing;

@@ -12,12 +12,7 @@ export const NEEDED_LIMITS = {
   maxComputeInvocationsPerWorkgroup: 256,
 } as const;
 
-/**
- * Get the adapter; asks for no device and allocates nothing.
- * @param gpu where WebGPU comes from; by default `navigator.gpu`
- * @throws WebGpuUnavailableError
- */
-export async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
+async function requestAdapter(gpu?: GPU): Promise<GPUAdapter> {
   if (gpu === undefined && globalThis.isSecureContext === false) {
     throw new WebGpuUnavailableError(
       "insecure-context",
@@ -51,7 +46,8 @@ export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
 }
 
 /**
- * Get the adapter, if engines can run on it.
+ * Get the adapter, if engines can run on it; asks for no device and allocates nothing.
+ * @param gpu where WebGPU comes from; by default `navigator.gpu`
  * @throws WebGpuUnavailableError; UnsupportedDeviceError where a limit is too small
  */
 export async function requireAdapter(gpu?: GPU): Promise<GPUAdapter> {

@@ -1,5 +1,11 @@
-import { DeviceLostError, GpuOutOfMemoryError, type LlmError, ShaderError } from "../errors.ts";
-import { isSoftwareAdapter, requestAdapter } from "./adapter.ts";
+import {
+  DeviceLostError,
+  GpuOutOfMemoryError,
+  type LlmError,
+  ShaderError,
+  WebGpuUnavailableError,
+} from "../errors.ts";
+import { isSoftwareAdapter, requireAdapter } from "./adapter.ts";
 import { BufferAllocator } from "./buffers.ts";
 import { KernelCache } from "./kernel.ts";
 
@@ -46,16 +52,17 @@ export interface GpuContext {
 
 /**
  * Open a GPU device.
- * @throws WebGpuUnavailableError when there is no WebGPU, no adapter, or the page is insecure.
+ * @throws WebGpuUnavailableError when there is no WebGPU, no adapter, no device, or the page is insecure;
+ * UnsupportedDeviceError where a limit of the adapter is too small.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
-  const adapter = await requestAdapter(options.gpu);
+  const adapter = await requireAdapter(options.gpu);
   const features = (options.features ?? WANTED_FEATURES).filter((f) => adapter.features.has(f));
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== "default") {
     for (const limit of RAISED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   }
-  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  const device = await requestDevice(adapter, { requiredFeatures: features, requiredLimits });
   const { info } = adapter;
   let failure: LlmError | undefined;
   let closed = false;
@@ -127,6 +134,19 @@ export async function openGpu(options: GpuOptions = {}): Promise<GpuContext> {
       device.destroy();
     },
   };
+}
+
+async function requestDevice(
+  adapter: GPUAdapter,
+  descriptor: GPUDeviceDescriptor,
+): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice(descriptor);
+  } catch (cause) {
+    const advice = "close other GPU users, or restart the browser";
+    const message = `the GPU is there, but could not be opened (${String(cause)}); ${advice}`;
+    throw new WebGpuUnavailableError("no-device", message, { cause });
+  }
 }
 
 function delay(ms: number): Promise<void> {

@@ -5,6 +5,7 @@ import {
   type LoadProgress,
   loadEngine,
   LlmError,
+  NEEDED_LIMITS,
   SourceError,
 } from "../../src/index.ts";
 import { gpu } from "../gpu.ts";
@@ -200,13 +201,37 @@ describe("loading", () => {
     expect(error.message).toBe('kvDtype must be "f16" or "f32", got q3');
   });
 
-  test("says that there is no adapter", async () => {
+  /** Loads on a WebGPU with this adapter; gives the error. */
+  async function failOn(adapter: object | null): Promise<unknown> {
+    const fake = { requestAdapter: async () => adapter } as unknown as GPU;
     const source = bufferSource(tinyFile("tiny-flow"), "tiny.gguf");
-    const none = { requestAdapter: async () => null } as unknown as GPU;
-    await expect(loadEngine(source, { gpu: none })).rejects.toMatchObject({
+    return loadEngine(source, { gpu: fake }).catch((reason: unknown) => reason);
+  }
+
+  const adapter = { info: {}, features: new Set(), limits: NEEDED_LIMITS };
+
+  test("says that there is no adapter", async () => {
+    expect(await failOn(null)).toMatchObject({
       name: "WebGpuUnavailableError",
       reason: "no-adapter",
     });
+  });
+
+  test.each(Object.entries(NEEDED_LIMITS))("says that %s is under %i", async (limit, needed) => {
+    const limits = { ...NEEDED_LIMITS, [limit]: needed - 1 };
+    expect(await failOn({ ...adapter, limits })).toMatchObject({
+      name: "UnsupportedDeviceError",
+      requirement: limit,
+      required: needed,
+      actual: needed - 1,
+    });
+  });
+
+  test("says that the adapter gives no device", async () => {
+    const cause = new Error("out of handles");
+    const error = await failOn({ ...adapter, requestDevice: () => Promise.reject(cause) });
+    expect(error).toMatchObject({ name: "WebGpuUnavailableError", reason: "no-device", cause });
+    expect(String(error)).toContain("could not be opened (Error: out of handles)");
   });
 });
 
