@@ -1,6 +1,13 @@
 import { GpuOutOfMemoryError } from "../errors.ts";
 import { type CacheImage, placeHeads, readLayer, writeLayer } from "./cache-image.ts";
 import { NOTHING_SEEN } from "./cache-state.ts";
+import {
+  droppedBytes,
+  type DroppedRows,
+  MAX_DROPPED_BYTES,
+  putRows,
+  takeRows,
+} from "./dropped-rows.ts";
 import { FullRows } from "./full-rows.ts";
 import type {
   CachePrefill,
@@ -20,6 +27,8 @@ import type { TableEntry } from "./table.ts";
 interface FullPoint extends RestorePoint {
   /** Tokens whose rows are still there: later ones were dropped, and others may have come. */
   whole: number;
+  /** The rows after those, in order, as far as they could be kept: all of them, or none. */
+  dropped: readonly DroppedRows[];
   readonly capacity: number;
   readonly plan: CachePlan | undefined;
 }
@@ -56,9 +65,9 @@ export class FullCache implements KvCache {
     return Math.max(this.#tokens, this.#rows.mostCapacity);
   }
 
-  /** Restore points are only lengths. */
+  /** Restore points are only lengths, until rows of theirs are dropped. */
   get hostBytes(): number {
-    return 0;
+    return hostBytesOf([...this.#points].flatMap(({ dropped }) => dropped));
   }
 
   get plan(): CachePlan | undefined {
@@ -125,21 +134,37 @@ export class FullCache implements KvCache {
   }
 
   async cut(tokens: number): Promise<void> {
-    for (const point of this.#points) point.whole = Math.min(point.whole, tokens);
+    const losing = [...this.#points].filter(({ whole }) => whole > tokens);
+    const rows = await this.#takeRows(tokens, Math.max(0, ...losing.map(({ whole }) => whole)));
+    for (const point of losing) {
+      point.whole = tokens;
+      point.dropped = rows === undefined ? [] : [rows, ...point.dropped];
+    }
     this.settle(tokens);
   }
 
   async restorePoint(): Promise<FullPoint> {
-    const [tokens, capacity] = [this.#tokens, this.#rows.capacity];
-    const release = (): void => void this.#points.delete(point);
-    const point = { tokens, whole: tokens, capacity, plan: this.#plan, hostBytes: 0, release };
+    const tokens = this.#tokens;
+    const point: FullPoint = {
+      tokens,
+      whole: tokens,
+      dropped: [],
+      capacity: this.#rows.capacity,
+      plan: this.#plan,
+      get hostBytes() {
+        return hostBytesOf(point.dropped);
+      },
+      release: () => void this.#points.delete(point),
+    };
     this.#points.add(point);
     return point;
   }
 
   async restore(point: FullPoint | undefined): Promise<void> {
     await this.cut(point?.whole ?? 0);
-    if (point === undefined || point.whole === 0) return this.clear();
+    if (point === undefined) return this.clear();
+    if (point.dropped.length > 0) return this.#putBack(point);
+    if (point.whole === 0) return this.clear();
     this.#plan = point.plan;
     try {
       const capacity = Math.min(point.capacity, this.#rows.capacity);
@@ -200,6 +225,35 @@ export class FullCache implements KvCache {
     this.#rows.destroy();
   }
 
+  /** Rows that points are about to lose; undefined where there are too many, or none. */
+  async #takeRows(from: number, to: number): Promise<DroppedRows | undefined> {
+    const bytes = droppedBytes(this.shape, to - from);
+    if (to <= from || this.hostBytes + bytes > MAX_DROPPED_BYTES) return undefined;
+    try {
+      return await takeRows(this.#gpu, this.shape, (layer) => this.region(layer), from, to);
+    } catch (error) {
+      // Who goes back there reads them again.
+      if (!(error instanceof GpuOutOfMemoryError)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Return to a point whose last rows lie in host memory. */
+  async #putBack({ tokens, capacity, plan, dropped }: FullPoint): Promise<void> {
+    await this.#rows.resize(capacity, this.#tokens, tokens);
+    for (const rows of dropped) {
+      putRows(this.#gpu, this.shape, (layer) => this.region(layer), rows, tokens);
+    }
+    // Earlier points of the same conversation lost the same rows.
+    for (const other of this.#points) {
+      if (other.tokens > tokens || !other.dropped.some((rows) => dropped.includes(rows))) continue;
+      other.whole = other.tokens;
+      other.dropped = [];
+    }
+    this.#plan = plan;
+    this.settle(tokens);
+  }
+
   #heads({ capacity }: LayerRegion): TableEntry[] {
     const { numKvHeads } = this.shape;
     return placeHeads(Array.from({ length: numKvHeads }, () => [this.#tokens, capacity]));
@@ -220,4 +274,9 @@ export class FullCache implements KvCache {
     await this.#rows.resize(plan.capacities[0] as number, this.#tokens, tokens);
     this.#plan = plan;
   }
+}
+
+/** Rows that points share count once. */
+function hostBytesOf(rows: readonly DroppedRows[]): number {
+  return [...new Set(rows)].reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -144,8 +144,8 @@ export interface KvCache {
   /** Note the present state, to return to it. */
   restorePoint(): Promise<RestorePoint>;
   /**
-   * Return to a point, or to nothing seen. Points of later states stay good where rows are evicted;
-   * policy `full` drops what came after, and returns to what such points have in common with it.
+   * Return to a point, or to nothing seen. Points of later states stay good: rows that they lose go to
+   * host memory. Policy `full`, whose rows may be too many for that, then returns to what is left of them.
    * @throws GpuOutOfMemoryError, DeviceLostError; then the cache may be empty.
    */
   restore(point: RestorePoint | undefined): Promise<void>;

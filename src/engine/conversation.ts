@@ -133,7 +133,7 @@ export class Conversation {
     } catch {
       return this.forget(); // what made the call fail is what the caller hears of
     }
-    // Policy `full` does not keep rows that it had to drop.
+    // Policy `full` keeps no more than so many of the rows that it had to drop.
     const { tokens } = this.#cache;
     this.#seen = undo.seen.slice(0, tokens);
     this.#unread = tokens === undo.seen.length ? undo.unread : [];

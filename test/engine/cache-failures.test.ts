@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   bufferSource,
   type CacheOptions,
+  type ChatMessage,
   type Engine,
   GpuOutOfMemoryError,
   loadEngine,
@@ -102,6 +103,36 @@ describe.each(CACHES)("$policy", (cache) => {
     };
     await expect(read()).rejects.toBe(REASON);
     await expectUntouched();
+  });
+
+  test.each<[string, () => ChatMessage[]]>([
+    ["another answer", () => chat.messages.slice(0, -1)],
+    ["an edited question", () => [{ role: "user", content: story(90, 2) }]],
+    [
+      "an edited answer",
+      () => [
+        ...chat.messages.slice(0, -1),
+        { role: "assistant", content: "No." },
+        { role: "user", content: SECOND },
+      ],
+    ],
+  ])("%s that is aborted, while it is read and while it is written", async (_, messages) => {
+    for (const abortedAt of ["reading", "writing"]) {
+      await startChat();
+      const stop = new AbortController();
+      const { signal } = stop;
+      const onPrefill = (): void => (abortedAt === "reading" ? stop.abort(REASON) : undefined);
+      const read = async (): Promise<void> => {
+        let tokens = 0;
+        const options = { signal, onPrefill, maxTokens: LONG_ANSWER };
+        for await (const piece of engine.generate(messages(), options)) {
+          tokens += piece.tokenIds.length;
+          if (tokens > LONG_ANSWER / 2) stop.abort(REASON);
+        }
+      };
+      await expect(read()).rejects.toBe(REASON);
+      await expectUntouched();
+    }
   });
 
   test("calls that run out of memory, early and late", async () => {
