@@ -19,7 +19,7 @@ import { TOP } from "./consumer.ts";
 const MAX_CORE_BYTES = 60_000;
 
 /** The same with a cache that evicts. */
-const MAX_CORE_BYTES_COMPRESSED = 71_000;
+const MAX_CORE_BYTES_COMPRESSED = 74_000;
 
 const APP = `
 import { loadEngine, LlmError } from ${JSON.stringify(join(TOP, "src/index.ts"))};
@@ -115,7 +115,9 @@ test("the core, which an app has that only loads models and asks them, is small"
   await page.unroute(SAVES);
   await openPage(); // a browser doesn't ask twice for what it failed to get
   await page.evaluate("answer({ policy: 'pyramidkv', budget: 16 })");
-  expect(await bytes()).toBeLessThan(MAX_CORE_BYTES_COMPRESSED);
+  const withCompression = await bytes();
+  console.info(`core: ${core} bytes, with a compressed cache ${withCompression}`);
+  expect(withCompression).toBeLessThan(MAX_CORE_BYTES_COMPRESSED);
 });
 
 test("all parts are fetched when they are asked for, and nothing after that", async () => {
