@@ -7,8 +7,10 @@ import {
   openAi,
 } from "ziggurat-llm";
 import { inlineWorker } from "ziggurat-llm/inline";
+import { parseTrace, type RunTrace, timelineOf, traceToJson } from "ziggurat-llm/profile";
 import { loadEngine as loadStandalone } from "ziggurat-llm/standalone";
 import "ziggurat-llm/elements";
+import "ziggurat-llm/worker";
 
 /** Uses most of what the package's types say; it is only compiled. */
 export async function use(file: File): Promise<GenerateResult> {
@@ -30,5 +32,7 @@ export async function use(file: File): Promise<GenerateResult> {
   } catch (error) {
     if (error instanceof InvalidOptionError) document.body.append(error.option, String(kept));
   }
+  const trace: RunTrace = parseTrace(traceToJson(await engine.trace()));
+  document.body.append(String(timelineOf(trace).total.at(-1)));
   return engine.generate([{ role: "user", content: "Hello!" }]).result;
 }
