@@ -1,4 +1,4 @@
-import type { Engine, HubModel, LoadProgress } from "../src/index.ts";
+import type { DownloadProgress, Engine, HubModel, LoadProgress } from "../src/index.ts";
 import type { AnswerFigures } from "./answer-figures.ts";
 import type { Comparison } from "./comparison.ts";
 import { isAnswering, type Turn } from "./conversation.ts";
@@ -34,8 +34,8 @@ export interface KeptCopy {
 
 /** How far loading has come; rate and time left are those of the step. */
 export interface LoadFigures extends Omit<LoadProgress, "stage"> {
-  /** `fetch`: the file is copied to this device; the others are the engine's. */
-  readonly stage: "fetch" | LoadProgress["stage"];
+  /** First those of the copy to this device, then the engine's. */
+  readonly stage: DownloadProgress["stage"] | LoadProgress["stage"];
   /** Of `loadedBytes`, what an earlier load had left here. */
   readonly storedBytes: number;
   /** Why the file isn't kept on this device, where it should have been. */

@@ -82,16 +82,20 @@ async function fetchModel(
   tell: (news: Partial<LoadFigures>) => void,
 ): Promise<ModelSource> {
   if (!isKeepable(source)) return source;
-  const meter = createRateMeter();
-  const kept = await fetchKept(source, signal, ({ loadedBytes, totalBytes, storedBytes }) => {
-    meter.add(loadedBytes, performance.now());
-    tell({
-      stage: "fetch",
-      ...{ loadedBytes, totalBytes, storedBytes },
-      bytesPerSecond: meter.perSecond(),
-      msLeft: loadedBytes < totalBytes ? meter.msLeft(totalBytes) : undefined,
-    });
-  });
+  const meters = { fetch: createRateMeter(), check: createRateMeter() };
+  const kept = await fetchKept(
+    source,
+    signal,
+    ({ stage, loadedBytes, totalBytes, storedBytes }) => {
+      const meter = meters[stage];
+      meter.add(loadedBytes, performance.now());
+      tell({
+        ...{ stage, loadedBytes, totalBytes, storedBytes },
+        bytesPerSecond: meter.perSecond(),
+        msLeft: loadedBytes < totalBytes ? meter.msLeft(totalBytes) : undefined,
+      });
+    },
+  );
   if (typeof kept === "string") tell({ notKept: kept });
   return typeof kept === "string" || kept === undefined ? source : kept;
 }

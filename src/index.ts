@@ -17,7 +17,9 @@ export { remoteEngine, type RemoteEngineOptions } from "./api/remote-engine.ts";
 export { createSession, restoreSession, type Addition, type Session } from "./api/session.ts";
 export type { BufferPurpose } from "./gpu/buffers.ts";
 export type { HttpOptions } from "./hub/http-range.ts";
-export type { DownloadOptions, DownloadProgress } from "./hub/download.ts";
+export type { DownloadOptions } from "./hub/download.ts";
+export type { DownloadProgress } from "./hub/progress.ts";
+export type { CheckOptions } from "./hub/stored-file.ts";
 export type { HubModel } from "./hub/hub-repository.ts";
 export {
   type ModelStore,

@@ -3,6 +3,7 @@ import { formatByteRate, formatMiB, formatTimeLeft } from "../format.ts";
 
 const STAGES: Readonly<Record<LoadFigures["stage"], string>> = {
   fetch: "Getting the file",
+  check: "Checking it",
   open: "Opening it",
   weights: "Uploading the weights to the GPU",
   compile: "Compiling the kernels",

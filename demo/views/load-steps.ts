@@ -40,13 +40,15 @@ export function createLoadSteps(onCancel: () => void): LoadSteps {
     render(modelName, figures) {
       const { stage, loadedBytes, totalBytes, storedBytes, bytesPerSecond, msLeft } = figures;
       setText(title, `Loading ${modelName}`);
-      const current = STEPS.findIndex((step) => step.stage === stage);
+      const checks = stage === "check";
+      const current = checks ? 0 : STEPS.findIndex((step) => step.stage === stage);
       for (const [index, item] of items.entries()) {
+        if (index === 0) setText(item, checks ? "Check the file" : STEPS[0].label);
         item.dataset["step"] = index < current ? "done" : index === current ? "now" : "later";
         if (index === current) item.setAttribute("aria-current", "step");
         else item.removeAttribute("aria-current");
       }
-      const moves = stage === "fetch" || stage === "weights";
+      const moves = stage === "fetch" || checks || stage === "weights";
       bar.value = !moves && stage !== "open" ? 1 : totalBytes > 0 ? loadedBytes / totalBytes : 0;
       const total = totalBytes > 0 ? ` of ${formatMiB(totalBytes)}` : "";
       setText(bytes, `${formatMiB(loadedBytes)}${total}`);

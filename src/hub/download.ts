@@ -7,6 +7,7 @@ import {
   openHttpFile,
   TransferError,
 } from "./http-range.ts";
+import { type DownloadProgress, startStage } from "./progress.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import {
   checkWhole,
@@ -24,22 +25,9 @@ import {
   writePiece,
 } from "./stored-file.ts";
 
-/** How far a download has come. */
-export interface DownloadProgress {
-  readonly url: string;
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-  /** Of `loadedBytes`, what was there before. */
-  readonly storedBytes: number;
-  /** Over this download; 0 before the first bytes. */
-  readonly bytesPerSecond: number;
-  /** Undefined before there is a rate. */
-  readonly secondsLeft: number | undefined;
-}
-
 /** How a file is fetched into a store. */
 export interface DownloadOptions extends HttpOptions {
-  /** Called as bytes come, and when the copy is whole. */
+  /** Called as bytes come, and as they are checked. */
   readonly onProgress?: (progress: DownloadProgress) => void;
   /** Requests at a time (4), from 1 to 32. */
   readonly parallel?: number;
@@ -79,7 +67,7 @@ export async function download(
   url: string,
   options: DownloadOptions = {},
 ): Promise<ByteSource> {
-  const { signal, onProgress, parallel = 4 } = options;
+  const { signal, parallel = 4 } = options;
   assertBounds(options);
   signal?.throwIfAborted();
   const folder = await folderOf(url);
@@ -89,7 +77,7 @@ export async function download(
     if (pieces.size === pieceCount(known)) {
       const manifest = await withHash(backend, folder, known, options);
       const source = storedSource(backend, folder, manifest, pieces);
-      await checkWhole(backend, folder, manifest, source, signal);
+      await checkWhole(backend, folder, manifest, source, options);
       return source;
     }
   }
@@ -100,9 +88,9 @@ export async function download(
   );
   const missingBytes = missing.reduce((sum, index) => sum + pieceLength(fixed, index), 0);
   await options.checkRoom?.(missingBytes);
-  const report = progressOf(fixed, fixed.size - missingBytes, onProgress);
-  report(0);
   if (missing.length > 0) await dropCheck(backend, folder);
+  const [totalBytes, storedBytes] = [fixed.size, fixed.size - missingBytes];
+  const report = startStage(options, { url, stage: "fetch", totalBytes, storedBytes });
 
   const failed = new AbortController();
   const stop = AbortSignal.any(signal ? [failed.signal, signal] : [failed.signal]);
@@ -129,7 +117,7 @@ export async function download(
     throw error;
   }
   const source = storedSource(backend, folder, fixed, pieces);
-  await checkWhole(backend, folder, fixed, source, signal);
+  await checkWhole(backend, folder, fixed, source, options);
   return source;
 }
 
@@ -245,21 +233,4 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
     signal?.addEventListener("abort", end);
   });
   signal?.throwIfAborted();
-}
-
-function progressOf(
-  { url, size }: Manifest,
-  storedBytes: number,
-  onProgress: ((progress: DownloadProgress) => void) | undefined,
-): (bytes: number) => void {
-  const start = performance.now();
-  let fetched = 0;
-  return (bytes) => {
-    fetched += bytes;
-    const seconds = (performance.now() - start) / 1000;
-    const bytesPerSecond = fetched > 0 && seconds > 0 ? fetched / seconds : 0;
-    const loadedBytes = storedBytes + fetched;
-    const secondsLeft = bytesPerSecond > 0 ? (size - loadedBytes) / bytesPerSecond : undefined;
-    onProgress?.({ url, loadedBytes, totalBytes: size, storedBytes, bytesPerSecond, secondsLeft });
-  };
 }

@@ -5,6 +5,7 @@ import { download, type DownloadOptions } from "./download.ts";
 import { urlFolder } from "./folders.ts";
 import { hubSha256 } from "./hub-hash.ts";
 import { hubAddress, type HubModel } from "./hub-repository.ts";
+import { startStage } from "./progress.ts";
 import {
   cacheBackend,
   directoryBackend,
@@ -12,6 +13,8 @@ import {
   type StoreBackend,
 } from "./store-backend.ts";
 import {
+  bytesOf,
+  type CheckOptions,
   findPieces,
   folderOf,
   isSound,
@@ -59,7 +62,7 @@ export interface ModelStore {
    * @returns whether the file is complete and sound.
    * @throws the signal's reason when aborted.
    */
-  verify(url: string | URL, options?: { readonly signal?: AbortSignal }): Promise<boolean>;
+  verify(url: string | URL, options?: CheckOptions): Promise<boolean>;
   /** Remove a file. */
   delete(url: string | URL): Promise<void>;
 }
@@ -120,21 +123,25 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       for (const folder of await files.folders()) {
         const manifest = await readManifest(files, folder);
         if (manifest === undefined) continue;
-        const pieces = [...(await findPieces(files, folder, manifest)).keys()];
-        const storedBytes = pieces.reduce((sum, index) => sum + pieceLength(manifest, index), 0);
+        const storedBytes = bytesOf(manifest, await findPieces(files, folder, manifest));
         found.push({ url: manifest.url, totalBytes: manifest.size, storedBytes });
       }
       return found.sort((a, b) => (a.url < b.url ? -1 : 1));
     },
-    async verify(url, { signal } = {}) {
+    async verify(url, options = {}) {
       const folder = await folderOf(absolute(url));
       const manifest = await readManifest(files, folder);
       if (manifest === undefined) return false;
+      const pieces = await findPieces(files, folder, manifest);
+      const totalBytes = bytesOf(manifest, pieces);
+      const stage = { url: manifest.url, stage: "check", totalBytes, storedBytes: 0 } as const;
+      const report = startStage(options, stage);
       let sound = 0;
-      for (const name of (await findPieces(files, folder, manifest)).values()) {
-        signal?.throwIfAborted();
+      for (const [index, name] of pieces) {
+        options.signal?.throwIfAborted();
         if (await isSound(files, folder, name)) sound++;
         else await files.removeFile(folder, name);
+        report(pieceLength(manifest, index));
       }
       return sound === pieceCount(manifest);
     },

@@ -4,6 +4,7 @@ import { assertRange, type ByteSource } from "../formats/byte-source.ts";
 import { parseJsonObject } from "../formats/json-file.ts";
 import { jsonString, jsonUint } from "../formats/json-fields.ts";
 import { sha256, toHex } from "../formats/sha256.ts";
+import { type DownloadProgress, startStage } from "./progress.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 /** What a stored file is a copy of. Its pieces are files of their own, named by index and SHA-256. */
@@ -83,6 +84,10 @@ export const pieceCount = ({ size, pieceBytes }: Manifest): number => Math.ceil(
 export const pieceLength = ({ size, pieceBytes }: Manifest, index: number): number =>
   Math.min(pieceBytes, size - index * pieceBytes);
 
+/** What these pieces hold together. */
+export const bytesOf = (manifest: Manifest, pieces: ReadonlyMap<number, string>): number =>
+  [...pieces.keys()].reduce((sum, index) => sum + pieceLength(manifest, index), 0);
+
 /** Names of the pieces that are there and as long as they should be, by index. */
 export async function findPieces(
   backend: StoreBackend,
@@ -110,6 +115,13 @@ export async function isSound(
   return (await sha256(new Uint8Array(await blob.arrayBuffer()))) === PIECE.exec(name)?.[2];
 }
 
+/** How stored bytes are hashed. */
+export interface CheckOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called as bytes are hashed. */
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+}
+
 /** Stands beside pieces that together hash to what the hub says. */
 const CHECKED_FILE = "checked";
 
@@ -122,13 +134,16 @@ export async function checkWhole(
   folder: string,
   manifest: Manifest,
   source: ByteSource,
-  signal?: AbortSignal,
+  options: CheckOptions,
 ): Promise<void> {
   const { url, size, pieceBytes, sha256: expected } = manifest;
   if (!expected || (await backend.read(folder, CHECKED_FILE)) !== undefined) return;
   const hash = incrementalSha256.create(); // Web Crypto wants all bytes at once
+  const report = startStage(options, { url, stage: "check", totalBytes: size, storedBytes: 0 });
   for (let at = 0; at < size; at += pieceBytes) {
-    hash.update(await source.read(at, Math.min(pieceBytes, size - at), signal));
+    const length = Math.min(pieceBytes, size - at);
+    hash.update(await source.read(at, length, options.signal));
+    report(length);
   }
   const actual = toHex(hash.digest());
   if (actual !== expected) {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -187,6 +188,42 @@ test("a model loads from an address that the user gives, and nothing else is ask
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
   expect(new Set(asked)).toEqual(new Set(["https://models.test/some/tiny.gguf"]));
   expect(await page.locator("#model-name").innerText()).toBe("tiny.gguf");
+  await watched.close();
+});
+
+test("a file of a hub is held against the hub's hash, and the steps say so", async () => {
+  const hub = "https://huggingface.co";
+  const file = await (await fetch(new URL(`../${TINY_MODEL}`, `${site.url}x/`))).arrayBuffer();
+  const oid = createHash("sha256").update(Buffer.from(file)).digest("hex");
+  const watched = await openWatched(site, {
+    replayed: true,
+    allowOrigin: hub,
+    prepare: (page) =>
+      page.context().route(`${hub}/**`, async (route) => {
+        if (!route.request().url().includes("/raw/")) return answerFromSite(route, TINY_MODEL);
+        return route.fulfill({
+          headers: { "access-control-allow-origin": "*" },
+          body: `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize 1\n`,
+        });
+      }),
+  });
+  const { page } = watched;
+  const seen: string[] = [];
+  await page.exposeFunction("noteStep", (step: string) => void seen.push(step));
+  await page.evaluate(() => {
+    const { noteStep } = globalThis as unknown as { noteStep(step: string): void };
+    new MutationObserver(() => {
+      const step = document.querySelector(".steps [data-step=now]")?.textContent;
+      if (step) noteStep(step);
+    }).observe(document.body, { childList: true, subtree: true, attributes: true });
+  });
+  const address = page.getByRole("textbox", { name: "Or from an address or hub" });
+  await address.fill("tests/tiny/tiny.gguf");
+  await address.press("Enter");
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  const [got, checked] = ["Get the file", "Check the file"].map((step) => seen.indexOf(step));
+  expect(got).toBeGreaterThanOrEqual(0);
+  expect(checked).toBeGreaterThan(got);
   await watched.close();
 });
 

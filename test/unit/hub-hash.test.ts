@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { DownloadProgress } from "../../src/hub/progress.ts";
 import { modelStore } from "../../src/hub/model-store.ts";
 import { memoryBackend } from "../../src/hub/store-backend.ts";
 import {
@@ -58,7 +59,15 @@ test("a file that is what its hub says is hashed once, also when it was cut", as
   const { asked, askedRaw } = answerHub(pointer(sha256(content)));
   const backend = memoryBackend();
   const store = await modelStore(backend);
-  const source = await store.model(model(), FAST);
+  const seen: DownloadProgress[] = [];
+  const onProgress = (step: DownloadProgress): void => void seen.push(step);
+  const source = await store.model(model(), { ...FAST, onProgress });
+  const bytesIn = (stage: string): number[] =>
+    seen.filter((step) => step.stage === stage).map(({ loadedBytes }) => loadedBytes);
+  const byPieces = [...Array(10).keys(), 9.765625].map((pieces) => pieces * 1024);
+  expect(bytesIn("fetch").at(-1)).toBe(10_000);
+  expect(bytesIn("check")).toEqual(byPieces);
+  expect(seen.at(-1)).toMatchObject({ stage: "check", totalBytes: 10_000, secondsLeft: 0 });
   expect("read" in source && (await source.read(0, 10_000))).toEqual(content);
   expect(asked[1]).toBe("/some/model/raw/v1/a/model.gguf");
   const [folder] = await backend.folders();

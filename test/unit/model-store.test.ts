@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type DownloadProgress } from "../../src/hub/download.ts";
 import { modelStore } from "../../src/hub/model-store.ts";
+import type { DownloadProgress } from "../../src/hub/progress.ts";
 import {
   cacheBackend,
   directoryBackend,
@@ -50,7 +50,17 @@ describe.each(Object.keys(BACKENDS))("a store in %s", (kind) => {
     expect(progress.at(-1)).toMatchObject({ loadedBytes: 10_000, secondsLeft: 0 });
     const whole = { url: server.url, totalBytes: 10_000, storedBytes: 10_000 };
     expect(await store.list()).toEqual([whole]);
-    expect(await store.verify(server.url)).toBe(true);
+    expect(new Set(progress.map(({ stage }) => stage))).toEqual(new Set(["fetch"]));
+    const checks: DownloadProgress[] = [];
+    const onProgress = (step: DownloadProgress): void => void checks.push(step);
+    expect(await store.verify(server.url, { onProgress })).toBe(true);
+    expect(checks).toHaveLength(PIECES + 1);
+    expect(checks[0]).toMatchObject({ url: server.url, stage: "check", loadedBytes: 0 });
+    expect(checks.at(-1)).toMatchObject({
+      loadedBytes: 10_000,
+      totalBytes: 10_000,
+      secondsLeft: 0,
+    });
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(store.verify(server.url, { signal })).rejects.toThrow("enough");
     await store.delete(server.url);
