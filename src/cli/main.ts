@@ -66,6 +66,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   contextTokens: "context",
   windowSize: "window",
   numSinks: "sinks",
+  text: "text-file",
 };
 
 /** The message, with an option called as the command line calls it: `topK` is `--top-k`. */

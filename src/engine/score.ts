@@ -20,7 +20,7 @@ export async function score(
   const { contextTokens, signal, onPrefill } = options;
   const { gpu, cache, config } = runtime;
   signal?.throwIfAborted();
-  checkContext(tokenIds.length, contextTokens, config.contextLength);
+  checkLengths(tokenIds.length, contextTokens, config.contextLength);
   const wanted = tokenIds.length - contextTokens;
   begin();
   const blocks = await LogprobBlocks.create(runtime, tokenIds.slice(contextTokens));
@@ -49,8 +49,10 @@ export async function score(
   }
 }
 
-function checkContext(tokens: number, contextTokens: number, limit: number): void {
+function checkLengths(tokens: number, contextTokens: number, limit: number): void {
   if (tokens > limit) throw new ContextLengthError(tokens, limit, "the text");
+  // With fewer no context would be right.
+  if (tokens < 2) throw new InvalidOptionError("text", tokens, "at least two tokens long");
   if (!Number.isSafeInteger(contextTokens) || contextTokens < 1 || contextTokens >= tokens) {
     const rule = `a whole number from 1 to ${tokens - 1} (the text has ${tokens} tokens)`;
     throw new InvalidOptionError("contextTokens", contextTokens, rule);

@@ -42,6 +42,13 @@ describe("wrong usage ends with exit code 2 and one sentence:", () => {
     expectOneSentence(await ziggurat(...argv), 2, /--context must be a whole number from 1 to 4/);
   });
 
+  test("a text of which no token has a context", async () => {
+    const file = await folder.write("empty.txt", "");
+    const argv = ["score", "--model", MODEL, "--text-file", file, "--context", "5"];
+    const says = /--text-file must be at least two tokens long, got 0;/;
+    expectOneSentence(await ziggurat(...argv), 2, says);
+  });
+
   test("an empty prompt", async () => {
     const argv = ["generate", "--model", MODEL, "--prompt", "", "--raw"];
     expectOneSentence(await ziggurat(...argv), 2, /--prompt must be at least one token/);

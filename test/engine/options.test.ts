@@ -78,7 +78,8 @@ describe("an option out of range is refused, with its name and rule:", () => {
     }
     for (const text of ["", "1"]) {
       const score = engine.score(text, { contextTokens: 1 });
-      await expect(score).rejects.toThrow("contextTokens must be");
+      const message = `text must be at least two tokens long, got ${text.length}`;
+      await expect(score).rejects.toMatchObject({ option: "text", message });
     }
   });
 });
