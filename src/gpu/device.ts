@@ -10,7 +10,7 @@ import { BufferAllocator } from "./buffers.ts";
 import { KernelCache } from "./kernel.ts";
 
 /** Optional features that Ziggurat has kernel variants or timings for. */
-const WANTED_FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+const WANTED_FEATURES = ["subgroups", "timestamp-query"] as const;
 
 /** Limits that are raised to what the adapter offers; everything else stays at the default. */
 const RAISED_LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize"] as const;
