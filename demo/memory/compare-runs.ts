@@ -15,7 +15,7 @@ interface Figure {
 
 const FIGURES: readonly Figure[] = [
   {
-    name: "Cache rows",
+    name: "Cache",
     of: (run) => sum(layersOf(run).map(({ bytes }) => bytes)),
     text: formatMiB,
   },

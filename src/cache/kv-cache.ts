@@ -77,6 +77,7 @@ export interface HeadRows {
   readonly length: number;
   /** Rows allocated. */
   readonly capacity: number;
+  /** Of its rows. */
   readonly bytes: number;
 }
 
@@ -88,6 +89,7 @@ export interface LayerRows {
   readonly length: number;
   /** Rows allocated, of the longest head. */
   readonly capacity: number;
+  /** Of all heads' rows. */
   readonly bytes: number;
   readonly heads: readonly HeadRows[];
   /**

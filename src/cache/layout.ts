@@ -68,6 +68,12 @@ export function compressedFixedBytes(shape: KvShape, windowSize: number): number
   return tableBytes(shape) + queryRingBytes(shape, windowSize) + keptMassBytes(shape);
 }
 
+/** Part `at` of bytes that belong to so many alike: the first one has what can't be divided. */
+export function shareOf(bytes: number, parts: number, at: number): number {
+  const rest = at === 0 ? bytes % parts : 0;
+  return Math.floor(bytes / parts) + rest;
+}
+
 /** Buffers that live only while layers are compressed, in bytes. */
 export interface ScratchBytes {
   /** Keys (and as many for values) of the layer in work: `[numKvHeads][newTokens]` rows. */

@@ -103,6 +103,10 @@ export interface CacheReport {
   readonly evicted: boolean;
   /** Passes in which the prompt was read; 0 where all of it was in the cache. */
   readonly passes: number;
+  /** All that the cache needs on the GPU: rows, spare rows, tables and query ring. A budget in bytes is for this. */
+  readonly bytes: number;
+  /** What policy `full` would have allocated for the tokens seen, same dtype. */
+  readonly fullBytes: number;
   readonly layers: readonly LayerMemory[];
 }
 

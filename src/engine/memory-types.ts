@@ -19,9 +19,9 @@ export interface LayerMemory {
   readonly length: number;
   /** Rows allocated, of the longest KV head. */
   readonly capacity: number;
-  /** Bytes allocated for keys, values and positions. */
+  /** Bytes allocated: rows, and its share of what all layers have together (table, query ring). */
   readonly bytes: number;
-  /** What policy `full` would have allocated, same dtype. */
+  /** What policy `full` would have allocated, same dtype and share. */
   readonly fullBytes: number;
   /** Each KV head on its own: they differ where a policy shares rows out by need (`ada-kv`). */
   readonly heads: readonly HeadMemory[];
@@ -46,6 +46,7 @@ export interface MemoryReport {
     readonly full: number;
     readonly saved: number;
     readonly peak: number;
+    /** Between calls their bytes add up to `allocated`, and their `fullBytes` to `full`. */
     readonly layers: readonly LayerMemory[];
   };
   readonly activations: number;

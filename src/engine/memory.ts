@@ -1,5 +1,5 @@
 import type { KvCache } from "../cache/kv-cache.ts";
-import { fullCacheBytes } from "../cache/layout.ts";
+import { compressedFixedBytes, fullCacheBytes, shareOf, tableBytes } from "../cache/layout.ts";
 import type { BufferAllocator } from "../gpu/buffers.ts";
 import type { CacheReport } from "./generate-types.ts";
 import type { LayerMemory, MemoryReport } from "./memory-types.ts";
@@ -37,13 +37,16 @@ export function memoryReport(
 export function cacheReport(cache: KvCache, passes: number): CacheReport {
   const { policy, kvDtype } = cache.options;
   const evicted = cache.plan?.evicts ?? false;
+  const layers = layerMemory(cache);
   return {
     policy: policy.name,
     kvDtype,
     tokens: cache.tokens,
     evicted,
     passes,
-    layers: layerMemory(cache),
+    bytes: layers.reduce((sum, { bytes }) => sum + bytes, 0),
+    fullBytes: fullCacheBytes(cache.shape, cache.fullTokens),
+    layers,
   };
 }
 
@@ -57,15 +60,22 @@ export function cacheSample(
 }
 
 function layerMemory(cache: KvCache, fullTokens: number = cache.fullTokens): LayerMemory[] {
-  const { shape, tokens } = cache;
+  const { shape, tokens, options } = cache;
   const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, fullTokens);
-  return cache.layers().map(({ budget, length, capacity, bytes, heads, keptMass }) => ({
-    budget: budget ?? tokens,
-    length,
-    capacity,
-    bytes,
-    fullBytes,
-    heads: heads.map((head) => ({ ...head, budget: head.budget ?? tokens })),
-    keptMass,
-  }));
+  const isFull = options.policy.scorer === null;
+  const fixed = isFull ? tableBytes(shape) : compressedFixedBytes(shape, options.windowSize);
+  return cache.layers().map((layer, l) => {
+    const shared = shareOf(fixed, shape.numLayers, l);
+    return {
+      ...layer,
+      budget: layer.budget ?? tokens,
+      bytes: layer.bytes + shared,
+      fullBytes,
+      heads: layer.heads.map((head, h) => ({
+        ...head,
+        budget: head.budget ?? tokens,
+        bytes: head.bytes + shareOf(shared, shape.numKvHeads, h),
+      })),
+    };
+  });
 }

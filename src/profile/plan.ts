@@ -1,4 +1,10 @@
-import { compressedRowBytes, fullCacheBytes, type KvShape, kvRowBytes } from "../cache/layout.ts";
+import {
+  compressedRowBytes,
+  fullCacheBytes,
+  type KvShape,
+  kvRowBytes,
+  shareOf,
+} from "../cache/layout.ts";
 import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
 import { planPrompt } from "../cache/plan-prompt.ts";
 import { planarLayout } from "../formats/planar.ts";
@@ -46,7 +52,7 @@ export interface PlanRequest {
   readonly hiddenBytes?: number;
 }
 
-/** What a layer would keep. */
+/** What a layer would keep; `bytes` add up to `kv.final`, and `fullBytes` to `kv.full`. */
 export interface PlannedLayer {
   readonly budget: number;
   readonly length: number;
@@ -99,13 +105,15 @@ export function planMemory(request: PlanRequest): MemoryPlan {
   const isFull = options.policy.scorer === null;
   const rowBytes = numKvHeads * (isFull ? 2 * kvRowBytes(shape) : compressedRowBytes(shape));
   const fullBytes = fullCacheBytes({ ...shape, numLayers: 1 }, tokens);
+  const rowsBytes = plan.capacities.reduce((sum, capacity) => sum + capacity * rowBytes, 0);
+  const shared = plan.bytes.final - rowsBytes;
   const layers = plan.budgets.map((budget, l) => {
     const capacity = plan.capacities[l] as number;
     return {
       budget,
       length: plan.rows[l] as number,
       capacity,
-      bytes: capacity * rowBytes,
+      bytes: capacity * rowBytes + shareOf(shared, numLayers, l),
       fullBytes,
     };
   });

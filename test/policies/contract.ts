@@ -62,6 +62,21 @@ export function describePolicy(policy: CachePolicy, engine: Engine): void {
       }
     });
 
+    test("reports every byte: layers add up to the cache, whatever the answer's length", async () => {
+      for (const maxTokens of [1, 100]) {
+        await engine.setCache(withBudget(policy, BUDGET));
+        const { cache, memory } = await answer(engine, maxTokens);
+        const { kv } = memory;
+        expect(sum(kv.layers.map(({ bytes }) => bytes))).toBe(kv.allocated);
+        expect(sum(kv.layers.map(({ fullBytes }) => fullBytes))).toBe(kv.full);
+        expect(cache).toMatchObject({ bytes: kv.allocated, fullBytes: kv.full });
+        if (evicts) continue;
+        expect(kv.layers.map(({ bytes }) => bytes)).toEqual(
+          kv.layers.map(({ fullBytes }) => fullBytes),
+        );
+      }
+    });
+
     test("keeps positions of the prompt, ascending, each once, and all of the window", () => {
       const window = Array.from({ length: windowSize }, (_, i) => TOKENS - windowSize + i);
       for (const positions of kept.flat()) {
@@ -102,6 +117,11 @@ export function describePolicy(policy: CachePolicy, engine: Engine): void {
       const limit = evicts ? bytes : memory.kv.full;
       expect(memory.kv.allocated).toBeLessThanOrEqual(limit);
       expect(memory.kv.allocated).toBeGreaterThan(0.95 * limit);
+      // A text that is scored goes on without eviction: the report is from before that.
+      const { cache: scored } = await engine.score(digits(400), { contextTokens: TOKENS });
+      expect(scored.bytes).toBeLessThanOrEqual(evicts ? bytes : scored.fullBytes);
+      expect(scored.bytes).toBeGreaterThan(0.95 * (evicts ? bytes : scored.fullBytes));
+      expect(scored.evicted).toBe(evicts);
     });
   });
 }

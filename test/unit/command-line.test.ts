@@ -175,14 +175,16 @@ describe("what the cache did, in one line", () => {
     tokens: 302,
     evicted: true,
     passes: 1,
+    bytes: 1.5e6,
+    fullBytes: 8e6,
   } as const;
-  const layers = [layer, { ...layer, budget: 32, bytes: 0.5e6 }];
+  const layers = [layer, { ...layer, budget: 32 }];
 
   test.each<readonly [Partial<CacheReport>, string]>([
     [{ layers }, "snapkv keeps 64 to 32 of 302 tokens per layer, 1.50 MB instead of 8.00 MB"],
     [
       { passes: 3 },
-      "snapkv keeps 64 of 302 tokens per layer, 1.00 MB instead of 4.00 MB, read in 3 passes",
+      "snapkv keeps 64 of 302 tokens per layer, 1.50 MB instead of 8.00 MB, read in 3 passes",
     ],
     [{ evicted: false }, "snapkv keeps all 302 tokens, within its budget"],
     [{ policy: "full", evicted: false }, "full"],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compressedFixedBytes, fullCacheBytes, tableBytes } from "../../src/cache/layout.ts";
+import { fullCacheBytes } from "../../src/cache/layout.ts";
 import {
   CATEGORIES,
   categoryOf,
@@ -9,6 +9,7 @@ import {
   layersToCsv,
   longestPrompt,
   MODEL_SHAPES,
+  type MemoryPlan,
   type ModelShape,
   parseTrace,
   planMemory,
@@ -27,15 +28,23 @@ const sum = (values: readonly number[]): number => values.reduce((all, value) =>
 describe("a plan", () => {
   const kvShape = { numLayers: 30, numHeads: 9, numKvHeads: 3, headDim: 64, dtype: "f16" } as const;
 
+  const bytesOf = ({ layers }: MemoryPlan): number => sum(layers.map(({ bytes }) => bytes));
+  const fullBytesOf = ({ layers }: MemoryPlan): number =>
+    sum(layers.map(({ fullBytes }) => fullBytes));
+
   test.each([2048, 8192, 131_072])("adds up to the byte for %i tokens", (tokens) => {
     const request = { model: SMOLLM2, weights: "q4", tokens } as const;
     const pyramid = planMemory({ ...request, cache: { policy: "pyramidkv", budget: 512 } });
-    const layers = sum(pyramid.layers.map(({ bytes }) => bytes));
-    expect(layers + compressedFixedBytes(kvShape, 8)).toBe(pyramid.kv.final);
+    expect(bytesOf(pyramid)).toBe(pyramid.kv.final);
+    expect(fullBytesOf(pyramid)).toBe(pyramid.kv.full);
+    // The query ring of a policy that needs none has 16 bytes: 30 layers can't share them alike.
+    const knorm = planMemory({ ...request, cache: { policy: "knorm", budget: 512 } });
+    expect(bytesOf(knorm)).toBe(knorm.kv.final);
     expect(sum(pyramid.layers.map(({ length }) => length))).toBe(30 * 512);
     expect(pyramid.kv.full).toBe(fullCacheBytes(kvShape, tokens));
     const full = planMemory({ ...request, cache: {} });
-    expect(sum(full.layers.map(({ bytes }) => bytes)) + tableBytes(kvShape)).toBe(full.kv.final);
+    expect(bytesOf(full)).toBe(full.kv.final);
+    expect(full.layers.every(({ bytes, fullBytes }) => bytes === fullBytes)).toBe(true);
     expect(full.peak).toBe(full.fullPeak);
     expect(pyramid.peak).toBeLessThan(full.peak);
   });

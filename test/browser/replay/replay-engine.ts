@@ -110,6 +110,7 @@ export class ReplayEngine implements Pick<
       yield { text: wordOf(id), tokenIds: [id] };
     }
     const decodeMs = performance.now() - began - prefillMs;
+    const { kv } = this.memory();
     return {
       text: tokenIds.map(wordOf).join(""),
       tokenIds,
@@ -132,7 +133,9 @@ export class ReplayEngine implements Pick<
         tokens: this.#tokens,
         evicted: this.#plan.evicts,
         passes: 1,
-        layers: this.memory().kv.layers,
+        bytes: kv.allocated,
+        fullBytes: kv.full,
+        layers: kv.layers,
       },
     };
   }
