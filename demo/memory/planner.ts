@@ -1,24 +1,29 @@
-import { formatCount, formatMiB, formatShare, ZigPyramid } from "../../src/elements.ts";
+import { formatCount, formatMiB, ZigPyramid } from "../../src/elements.ts";
 import type { CacheOptions, KvDtype, PolicyName } from "../../src/index.ts";
 import {
-  longestPrompt,
   MODEL_SHAPES,
   type ModelShape,
   planMemory,
+  type PlanRequest,
   POLICIES,
   type RunTrace,
   shapeFromConfig,
   type WeightFormat,
 } from "../../src/profile.ts";
 import { byId, el, setText, tableRow } from "../dom.ts";
+import { POLICY_CHOICES } from "../settings.ts";
+import { fitWords, planWords } from "./plan-words.ts";
 import type { MeasuredQuality } from "./quality.ts";
 import { connectQuality } from "./quality-view.ts";
 
 const LENGTHS = [2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072];
 
-/** Fill a list of policies. */
+/** Fill a list of policies, by the names that the chat page has for them. */
 export function fillPolicies(select: HTMLSelectElement, chosen: PolicyName): void {
-  select.replaceChildren(...Object.keys(POLICIES).map((name) => el("option", {}, name)));
+  const options = POLICY_CHOICES.filter(({ name }) => name !== "custom").map(({ name, label }) =>
+    el("option", { value: name }, label),
+  );
+  select.replaceChildren(...options);
   select.value = chosen;
 }
 
@@ -50,16 +55,33 @@ export function connectPlanner(): Planner {
   const number = (id: string): number => byId(id, HTMLInputElement).valueAsNumber;
   const text = (id: string): string =>
     (document.getElementById(id) as HTMLInputElement | HTMLSelectElement).value;
-  const problem = byId("plan-text", HTMLElement);
+  const said = byId("plan-text", HTMLElement);
+  const pyramid = byId("plan-pyramid", ZigPyramid);
+  const rows = byId("plan-rows", HTMLElement);
 
   const fillModels = (): void =>
     model.replaceChildren(
       ...models.map(({ name }, at) => el("option", { value: String(at) }, name)),
     );
+  /** Show what is right, or what is wrong and nothing beside it. */
+  const attempt = (show: () => void): void => {
+    said.classList.remove("problem");
+    try {
+      show();
+    } catch (error) {
+      said.classList.add("problem");
+      setText(said, error instanceof Error ? error.message : String(error));
+      pyramid.data = undefined;
+      rows.replaceChildren();
+    }
+  };
   const render = (): void => {
-    const request = {
+    const tokens = number("plan-tokens");
+    const request: PlanRequest = {
       model: models[Number(model.value)] as ModelShape,
       weights: text("plan-weights") as WeightFormat,
+      tokens,
+      sequences: number("plan-sequences"),
       cache: cacheOptions(text("plan-policy") as PolicyName, {
         budget: text("plan-budget"),
         windowSize: number("plan-window"),
@@ -67,55 +89,41 @@ export function connectPlanner(): Planner {
         kvDtype: text("plan-dtype") as KvDtype,
       }),
     };
-    try {
-      const tokens = Math.max(Math.floor(number("plan-tokens")) || 1, 1);
-      const plan = planMemory({ ...request, tokens });
-      const limit = number("plan-limit") * 2 ** 20;
-      const fits = longestPrompt(request, limit);
-      const saved = plan.kv.full - plan.kv.final;
-      const rows = plan.layers.reduce((sum, { budget }) => sum + budget, 0) / plan.layers.length;
-      const percent = Math.min((100 * rows) / tokens, 100);
-      byId("plan-share", HTMLInputElement).value = String(Math.round(percent));
-      quality.mark(text("plan-policy"), percent);
-      setText(
-        problem,
-        `${plan.evicts ? "" : "Nothing is evicted: the prompt is shorter than the budget. "}` +
-          `Cache ${formatMiB(plan.kv.final)} (${formatMiB(plan.kv.peak)} at peak) instead of ` +
-          `${formatMiB(plan.kv.full)}, ${formatShare(saved / plan.kv.full)} saved; weights ` +
-          `${formatMiB(plan.weights)}. Prompts of up to ${formatCount(fits)} tokens fit in ${formatMiB(limit)}.`,
-      );
-      byId("plan-pyramid", ZigPyramid).data = { tokens, layers: plan.layers };
-      byId("plan-rows", HTMLElement).replaceChildren(
-        ...LENGTHS.map((length) => {
-          const { kv, peak } = planMemory({ ...request, tokens: length });
-          const cells = [kv.final, kv.full, kv.full - kv.final, peak].map(formatMiB);
-          return tableRow(formatCount(length), ...cells);
-        }),
-      );
-    } catch (error) {
-      setText(problem, error instanceof Error ? error.message : String(error));
-    }
+    const { contextLength } = request.model;
+    const plan = planMemory(request);
+    const budgets = plan.layers.reduce((sum, { budget }) => sum + budget, 0);
+    const percent = Math.min((100 * budgets) / plan.layers.length / tokens, 100);
+    byId("plan-share", HTMLInputElement).value = String(Math.round(percent));
+    quality.mark(text("plan-policy"), percent);
+    setText(said, `${planWords(request, plan)} ${fitWords(request, number("plan-limit"))}`);
+    pyramid.data = { tokens, layers: plan.layers };
+    rows.replaceChildren(
+      ...LENGTHS.map((length) => {
+        const { kv, peak } = planMemory({ ...request, tokens: length });
+        const cells = [kv.final, kv.full, kv.full - kv.final, peak].map(formatMiB);
+        const isPast = length > contextLength;
+        return tableRow(`${formatCount(length)}${isPast ? " (past its context)" : ""}`, ...cells);
+      }),
+    );
   };
 
   fillModels();
   fillPolicies(byId("plan-policy", HTMLSelectElement), "pyramidkv");
   config.addEventListener("input", () => {
-    try {
+    attempt(() => {
       models.splice(MODEL_SHAPES.length, 1, shapeFromConfig(config.value));
       fillModels();
       model.value = String(MODEL_SHAPES.length);
       render();
-    } catch (error) {
-      setText(problem, error instanceof Error ? error.message : String(error));
-    }
+    });
   });
   const share = byId("plan-share", HTMLInputElement);
   share.addEventListener("input", () => {
     byId("plan-budget", HTMLInputElement).value = `${share.value}%`;
   });
   const form = byId("plan-form", HTMLFormElement);
-  form.addEventListener("input", render);
+  form.addEventListener("input", () => attempt(render));
   form.addEventListener("submit", (event) => event.preventDefault());
-  render();
+  attempt(render);
   return quality;
 }

@@ -7,6 +7,7 @@ import {
 } from "../cache/layout.ts";
 import { type CacheOptions, resolveCacheOptions } from "../cache/options.ts";
 import { planPrompt } from "../cache/plan-prompt.ts";
+import { InvalidOptionError } from "../errors.ts";
 import { planarLayout } from "../formats/planar.ts";
 import { groupedBytes } from "../formats/row-groups.ts";
 import type { TensorType } from "../formats/tensor-types.ts";
@@ -47,6 +48,8 @@ export interface PlanRequest {
   readonly weights: WeightFormat | number;
   /** Tokens of the prompt. */
   readonly tokens: number;
+  /** Prompts of that length whose caches are held at once, read one after another. By default 1. */
+  readonly sequences?: number;
   readonly cache: CacheOptions;
   /** Most bytes for hidden states, as `loadEngine` takes it. By default all that the prompt needs. */
   readonly hiddenBytes?: number;
@@ -64,6 +67,7 @@ export interface PlannedLayer {
 /** GPU bytes that a prompt would take, computed as the engine does. */
 export interface MemoryPlan {
   readonly weights: number;
+  /** Of all sequences. */
   readonly kv: {
     /** After the prompt was read. */
     readonly final: number;
@@ -86,15 +90,21 @@ export interface MemoryPlan {
   readonly peak: number;
   /** The same with a full cache. */
   readonly fullPeak: number;
+  /** Of one sequence. */
   readonly layers: readonly PlannedLayer[];
 }
 
 /**
  * Plan a first prompt for any model, by the scheduler's own code.
- * @throws InvalidOptionError for cache options that the engine would refuse.
+ * @throws InvalidOptionError for cache options that the engine would refuse, and for fewer than one token or sequence
  */
 export function planMemory(request: PlanRequest): MemoryPlan {
-  const { model, weights, tokens, cache, hiddenBytes = Infinity } = request;
+  const { model, weights, tokens, sequences = 1, cache, hiddenBytes = Infinity } = request;
+  for (const [name, count] of Object.entries({ tokens, sequences })) {
+    if (!(Number.isInteger(count) && count >= 1)) {
+      throw new InvalidOptionError(name, count, "a whole number of at least 1");
+    }
+  }
   const { numLayers, numHeads, numKvHeads, headDim } = model;
   const options = resolveCacheOptions(cache, numLayers);
   const shape: KvShape = { numLayers, numHeads, numKvHeads, headDim, dtype: options.kvDtype };
@@ -122,16 +132,23 @@ export function planMemory(request: PlanRequest): MemoryPlan {
   const decode = decodeBytes(model);
   const held = weightsOf + decode.activations + decode.uniforms;
   const reading = activations + PREFILL_DISPATCHES * SLOT_BYTES;
+  // While the last prompt is read, the others' caches are what they will stay.
+  const ofAll = ({ final, peak }: { final: number; peak: number }): typeof plan.bytes => ({
+    final: sequences * final,
+    peak: (sequences - 1) * final + peak,
+    full: sequences * plan.bytes.full,
+  });
+  const kv = ofAll(plan.bytes);
   return {
     weights: weightsOf,
-    kv: plan.bytes,
+    kv,
     evicts: plan.evicts,
     passes: plan.passes,
     activations,
     decode,
-    total: held + plan.bytes.final,
-    peak: held + plan.bytes.peak + reading,
-    fullPeak: held + full.bytes.peak + reading,
+    total: held + kv.final,
+    peak: held + kv.peak + reading,
+    fullPeak: held + ofAll(full.bytes).peak + reading,
     layers,
   };
 }

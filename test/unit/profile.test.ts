@@ -57,6 +57,41 @@ describe("a plan", () => {
     expect(weightBytes(SMOLLM2, "f16")).toBe(2 * (matrices + embedding) + vectors);
   });
 
+  test("holds a cache for each sequence, and everything else once", () => {
+    const request = {
+      model: SMOLLM2,
+      weights: "q4",
+      tokens: 4096,
+      cache: { policy: "pyramidkv", budget: 512 },
+    } as const;
+    const one = planMemory(request);
+    const three = planMemory({ ...request, sequences: 3 });
+    expect(three.kv).toEqual({
+      final: 3 * one.kv.final,
+      peak: 2 * one.kv.final + one.kv.peak,
+      full: 3 * one.kv.full,
+    });
+    expect(three.weights).toBe(one.weights);
+    expect(three.activations).toBe(one.activations);
+    expect(three.layers).toEqual(one.layers);
+    expect(three.total - one.total).toBe(2 * one.kv.final);
+    expect(three.peak - one.peak).toBe(2 * one.kv.final);
+    const full = planMemory({ ...request, cache: {} });
+    expect(three.fullPeak - one.fullPeak).toBe(2 * full.kv.final);
+    expect(longestPrompt({ ...request, sequences: 3 }, three.peak)).toBeGreaterThanOrEqual(4096);
+  });
+
+  test.each([
+    ["sequences", 0],
+    ["sequences", 1.5],
+    ["tokens", Number.NaN],
+  ])("refuses %s of %d", (name, count) => {
+    const request = { model: SMOLLM2, weights: "q4", tokens: 64, cache: {} } as const;
+    expect(() => planMemory({ ...request, [name]: count })).toThrow(
+      `${name} must be a whole number of at least 1, got ${count}`,
+    );
+  });
+
   test("finds the longest prompt that fits", () => {
     const request = {
       model: SMOLLM2,
