@@ -114,7 +114,7 @@ test("a file that is no run says what is wrong with it, and keeps what is shown"
   await watched.close();
 });
 
-test("what-if gives the plan's own bytes, and fits 320 pixels", async () => {
+test("what-if gives the plan's own bytes; with a run, too, the page fits 320 pixels", async () => {
   const watched = await openWatched(site, {
     url: memoryUrl(),
     viewport: { width: 320, height: 700 },
@@ -132,6 +132,11 @@ test("what-if gives the plan's own bytes, and fits 320 pixels", async () => {
     .toContain(formatMiB(plan.kv.final));
   expect(await page.locator("#plan-text").innerText()).toContain(formatMiB(plan.kv.full));
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  await page.setInputFiles("#run-file", [runFile, runFile]);
+  await expect.poll(() => page.locator("#status").innerText()).toContain("2 runs are compared");
+  await page.locator("#tokens .t").first().click();
+  await page.locator("#token-heads").waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
   await watched.close();
 });
 
@@ -148,6 +153,55 @@ async function runTiny(page: Page): Promise<void> {
 
 const figure = (page: Page, id: string): Promise<string> =>
   page.locator(`#${id} td`).first().innerText();
+
+/** Colours of the heatmap's columns in layer 0's row, as `r,g,b`, by the position that each begins at. */
+function heatmapRow(page: Page, tokens: number): Promise<string[]> {
+  return page.evaluate((count) => {
+    const canvas = document.querySelector("#heatmap")!.shadowRoot!.querySelector("canvas")!;
+    const context = canvas.getContext("2d")!;
+    return Array.from({ length: count }, (_, position) => {
+      const x = Math.floor(((position + 0.5) * canvas.width) / count);
+      const { data } = context.getImageData(x, canvas.height - 4, 1, 1);
+      return data[3] === 0 ? "" : data.slice(0, 3).join();
+    });
+  }, tokens);
+}
+
+test("the heatmap's first positions, its window and what was selected differ in colour", async () => {
+  const watched = await openWatched(site, { url: memoryUrl(), colorScheme: "light" });
+  const { page } = watched;
+  const trace = sampleTrace();
+  const file = join(folder, "sinks.json");
+  await writeFile(file, traceToJson({ ...trace, cache: { ...trace.cache, numSinks: 4 } }));
+  await page.setInputFiles("#run-file", file);
+  await expect.poll(() => page.locator("#status").innerText()).toContain("sample");
+  await page.locator("#heatmap-rows").selectOption("0");
+  await drawn(page);
+  // The bottom row is head 0: positions 0 to 31, and the window of 8.
+  const colours = await heatmapRow(page, 64);
+  const kept = trace.kept![0][0];
+  expect(colours.flatMap((colour, position) => (colour === "" ? [] : position))).toEqual(kept);
+  const [sinks, selected, window] = [
+    [0, 4],
+    [4, 32],
+    [56, 64],
+  ].map(([from, to]) => [...new Set(colours.slice(from, to))]);
+  expect([sinks, selected, window]).toEqual([["160,91,176"], ["36,86,197"], ["31,138,125"]]);
+  await watched.close();
+});
+
+test("kernel times that are ticked are measured in a run of this page", async () => {
+  const watched = await openWatched(site, { url: memoryUrl() });
+  const { page } = watched;
+  await page.locator("#kernel-times").check();
+  await runTiny(page);
+  const kernels = page.locator("#kernels");
+  await expect.poll(() => kernels.locator("tbody tr").count()).toBeGreaterThan(3);
+  expect(await kernels.locator("p").first().innerText()).toContain("Timestamps differ by at least");
+  const names = await kernels.locator("tbody tr th").allInnerTexts();
+  expect(names.some((name) => name.includes("attention"))).toBe(true);
+  await watched.close();
+});
 
 /** Keep what the page puts into DevTools. */
 function noteMarks(): void {
