@@ -188,21 +188,16 @@ export class LocalEngine implements Engine {
   }
 
   async trace(options: CallOptions = {}): Promise<RunTrace> {
-    const { tracer, cache, config } = this.#runtime;
+    const { tracer } = this.#runtime;
     if (tracer === undefined) {
       throw new InvalidOptionError("trace", "false", "true when the engine is loaded");
     }
     this.#runtime.gpu.throwIfFailed();
     options.signal?.throwIfAborted();
-    const { tokenTexts, traceFacts } = await tracing();
+    const { takeTrace } = await tracing();
     options.signal?.throwIfAborted();
-    const facts = traceFacts(config, this.adapter, cache);
-    if (this.#stopRunning !== undefined) return tracer.take(facts);
-    const { conversation, tokenizer } = this.#parts;
-    const { seen } = conversation;
-    const kept = seen.length > 0 ? await this.keptPositions(options) : undefined;
-    const rows = kept === undefined ? {} : { kept, tokens: tokenTexts(tokenizer, seen) };
-    return tracer.take({ ...facts, ...rows });
+    const kept = this.#stopRunning ? undefined : () => this.keptPositions(options);
+    return takeTrace(tracer, this.adapter, this.#parts, kept);
   }
 
   async loadAllParts({ signal }: CallOptions = {}): Promise<void> {

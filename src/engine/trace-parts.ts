@@ -3,7 +3,7 @@ import { KernelTimer } from "../gpu/kernel-timer.ts";
 import type { Tracer } from "../profile/tracer.ts";
 
 export { Tracer } from "../profile/tracer.ts";
-export { tokenTexts, traceFacts } from "./trace-facts.ts";
+export { takeTrace } from "./take-trace.ts";
 
 /** What times dispatches for a trace, where the GPU offers it; the trace says so where it doesn't. */
 export function createTimer(gpu: GpuContext, tracer: Tracer): KernelTimer | undefined {

@@ -1,12 +1,28 @@
 import type { KvCache } from "../cache/kv-cache.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { RunTrace, TraceToken } from "../profile/trace.ts";
+import type { Tracer } from "../profile/tracer.ts";
 import { StreamingDetokenizer } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterSummary } from "./memory-types.ts";
+import type { EngineParts } from "./parts.ts";
+
+/** What happened so far; between calls with the tokens seen, and the positions that `readKept` gives. */
+export async function takeTrace(
+  tracer: Tracer,
+  adapter: AdapterSummary,
+  { runtime, tokenizer, conversation }: EngineParts,
+  readKept: (() => Promise<number[][][]>) | undefined,
+): Promise<RunTrace> {
+  const facts = traceFacts(runtime.config, adapter, runtime.cache);
+  const { seen } = conversation;
+  if (readKept === undefined || seen.length === 0) return tracer.take(facts);
+  const kept = await readKept();
+  return tracer.take({ ...facts, kept, tokens: tokenTexts(tokenizer, seen) });
+}
 
 /** What a trace says of the model, the GPU and the cache. */
-export function traceFacts(
+function traceFacts(
   config: ModelConfig,
   adapter: AdapterSummary,
   { options }: KvCache,
@@ -34,7 +50,7 @@ export function traceFacts(
 }
 
 /** The text of each token; a character that is spread over several belongs to the last of them. */
-export function tokenTexts(tokenizer: Tokenizer, ids: readonly number[]): TraceToken[] {
+function tokenTexts(tokenizer: Tokenizer, ids: readonly number[]): TraceToken[] {
   const detokenizer = new StreamingDetokenizer(tokenizer);
   return ids.map((id) => ({ id, text: detokenizer.push(id) }));
 }
