@@ -1,14 +1,10 @@
-import { GpuOutOfMemoryError } from "../errors.ts";
-import { type CacheImage, placeHeads, readLayer, writeLayer } from "./cache-image.ts";
+import { GpuOutOfMemoryError, ModuleLoadError } from "../errors.ts";
+import { onDemand } from "../on-demand.ts";
+import type { CacheImage } from "./cache-image.ts";
 import { NOTHING_SEEN } from "./cache-state.ts";
-import {
-  droppedBytes,
-  type DroppedRows,
-  MAX_DROPPED_BYTES,
-  putRows,
-  takeRows,
-} from "./dropped-rows.ts";
 import { FullRows } from "./full-rows.ts";
+import type * as hostRowsModule from "./host-rows.ts";
+import type { HostRows, RowRange } from "./host-rows.ts";
 import type {
   CachePrefill,
   HeadRows,
@@ -21,14 +17,19 @@ import { type KvShape, kvRowBytes } from "./layout.ts";
 import type { ResolvedCacheOptions } from "./options.ts";
 import type { RowsGpu } from "./read-back.ts";
 import { type CachePlan, planCache } from "./scheduler.ts";
-import type { TableEntry } from "./table.ts";
+
+/** Most bytes of dropped rows that are kept in host memory: who goes back beyond that reads again. */
+const MAX_HOST_BYTES = 256 * 2 ** 20;
+
+const hostRows = (): Promise<typeof hostRowsModule> =>
+  onDemand("copying a cache's rows", () => import("./host-rows.ts"));
 
 /** A restore point: the first rows of the cache. */
 interface FullPoint extends RestorePoint {
   /** Tokens whose rows are still there: later ones were dropped, and others may have come. */
   whole: number;
   /** The rows after those, in order, as far as they could be kept: all of them, or none. */
-  dropped: readonly DroppedRows[];
+  dropped: readonly HostRows[];
   readonly capacity: number;
   readonly plan: CachePlan | undefined;
 }
@@ -67,7 +68,7 @@ export class FullCache implements KvCache {
 
   /** Restore points are only lengths, until rows of theirs are dropped. */
   get hostBytes(): number {
-    return hostBytesOf([...this.#points].flatMap(({ dropped }) => dropped));
+    return bytesOf([...this.#points].flatMap(({ dropped }) => dropped));
   }
 
   get plan(): CachePlan | undefined {
@@ -135,7 +136,8 @@ export class FullCache implements KvCache {
 
   async cut(tokens: number): Promise<void> {
     const losing = [...this.#points].filter(({ whole }) => whole > tokens);
-    const rows = await this.#takeRows(tokens, Math.max(0, ...losing.map(({ whole }) => whole)));
+    const to = Math.max(0, ...losing.map(({ whole }) => whole));
+    const rows = await this.#takeRows({ from: tokens, to });
     for (const point of losing) {
       point.whole = tokens;
       point.dropped = rows === undefined ? [] : [rows, ...point.dropped];
@@ -152,7 +154,7 @@ export class FullCache implements KvCache {
       capacity: this.#rows.capacity,
       plan: this.#plan,
       get hostBytes() {
-        return hostBytesOf(point.dropped);
+        return bytesOf(point.dropped);
       },
       release: () => void this.#points.delete(point),
     };
@@ -182,22 +184,25 @@ export class FullCache implements KvCache {
       state: { ...NOTHING_SEEN, tokens, mostTokens: tokens, plan: this.#plan },
       heads: Array.from({ length: numLayers * numKvHeads }, () => [tokens, this.#rows.capacity]),
       queries: async () => new Uint8Array(),
-      layer: (layer) =>
-        readLayer(this.#gpu, this.shape, this.region(layer), this.#heads(this.region(layer))),
+      layer: async (layer) => {
+        const { readRows } = await hostRows();
+        return readRows(this.#gpu, this.shape, this.region(layer), { from: 0, to: tokens });
+      },
     };
   }
 
   async load(image: CacheImage): Promise<void> {
     await this.restore(undefined);
+    const { writeRows } = await hostRows();
     const { tokens, plan } = image.state;
     const [, capacity] = image.heads[0] as CacheImage["heads"][number];
     try {
       await this.#rows.resize(capacity, 0, tokens);
       this.settle(tokens);
       for (let layer = 0; layer < this.shape.numLayers; layer++) {
-        const region = this.region(layer);
         const bytes = await image.layer(layer);
-        writeLayer(this.#gpu, this.shape, region, this.#heads(region), bytes);
+        const all = { from: 0, to: tokens };
+        writeRows(this.#gpu, this.shape, this.region(layer), all, bytes);
       }
     } catch (error) {
       this.clear();
@@ -226,23 +231,32 @@ export class FullCache implements KvCache {
   }
 
   /** Rows that points are about to lose; undefined where there are too many, or none. */
-  async #takeRows(from: number, to: number): Promise<DroppedRows | undefined> {
-    const bytes = droppedBytes(this.shape, to - from);
-    if (to <= from || this.hostBytes + bytes > MAX_DROPPED_BYTES) return undefined;
+  async #takeRows(range: RowRange): Promise<HostRows | undefined> {
+    const bytes = (range.to - range.from) * this.#bytesPerToken;
+    if (bytes <= 0 || this.hostBytes + bytes > MAX_HOST_BYTES) return undefined;
     try {
-      return await takeRows(this.#gpu, this.shape, (layer) => this.region(layer), from, to);
+      const { readRows } = await hostRows();
+      const layers: Uint8Array<ArrayBuffer>[] = [];
+      for (let layer = 0; layer < this.shape.numLayers; layer++) {
+        layers.push(await readRows(this.#gpu, this.shape, this.region(layer), range));
+      }
+      return { ...range, layers };
     } catch (error) {
-      // Who goes back there reads them again.
-      if (!(error instanceof GpuOutOfMemoryError)) throw error;
+      // Without room, or a network for what copies them: who goes back there reads them again.
+      const isKnown = error instanceof GpuOutOfMemoryError || error instanceof ModuleLoadError;
+      if (!isKnown) throw error;
       return undefined;
     }
   }
 
   /** Return to a point whose last rows lie in host memory. */
   async #putBack({ tokens, capacity, plan, dropped }: FullPoint): Promise<void> {
+    const { writeRows } = await hostRows();
     await this.#rows.resize(capacity, this.#tokens, tokens);
-    for (const rows of dropped) {
-      putRows(this.#gpu, this.shape, (layer) => this.region(layer), rows, tokens);
+    for (const { layers, ...range } of dropped) {
+      for (const [layer, bytes] of layers.entries()) {
+        writeRows(this.#gpu, this.shape, this.region(layer), range, bytes, tokens);
+      }
     }
     // Earlier points of the same conversation lost the same rows.
     for (const other of this.#points) {
@@ -254,9 +268,9 @@ export class FullCache implements KvCache {
     this.settle(tokens);
   }
 
-  #heads({ capacity }: LayerRegion): TableEntry[] {
-    const { numKvHeads } = this.shape;
-    return placeHeads(Array.from({ length: numKvHeads }, () => [this.#tokens, capacity]));
+  get #bytesPerToken(): number {
+    const { numLayers, numKvHeads } = this.shape;
+    return 2 * numLayers * numKvHeads * kvRowBytes(this.shape);
   }
 
   /** @throws GpuOutOfMemoryError, and the cache holds what it held. */
@@ -277,6 +291,7 @@ export class FullCache implements KvCache {
 }
 
 /** Rows that points share count once. */
-function hostBytesOf(rows: readonly DroppedRows[]): number {
-  return [...new Set(rows)].reduce((sum, { bytes }) => sum + bytes, 0);
+function bytesOf(rows: readonly HostRows[]): number {
+  const layers = [...new Set(rows)].flatMap((one) => one.layers);
+  return layers.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -4,6 +4,7 @@ import { laterShaders } from "../gpu/shader-sources.ts";
 export async function loadAllParts(): Promise<void> {
   await Promise.all([
     import("../cache/create-compressed.ts"),
+    import("../cache/host-rows.ts"),
     import("../model/open-folder.ts"),
     import("../model/quantizer.ts"),
     import("./score.ts"),
