@@ -25,10 +25,13 @@ import {
 
 /** A file that a store has, or has begun to fetch. */
 export interface StoredFile {
+  /** Its address; of what isn't readable a name, which `delete` takes. */
   readonly url: string;
   readonly totalBytes: number;
   /** Bytes that are there; less than `totalBytes` where the download was cut. */
   readonly storedBytes: number;
+  /** False of what is damaged, or was left by another version: it only uses room, and is not deleted by itself. */
+  readonly isReadable: boolean;
 }
 
 /** Options of a download by a store. */
@@ -55,7 +58,7 @@ export interface ModelStore {
    * SourceError.
    */
   model(model: HubModel, options?: StoreDownloadOptions): Promise<ByteSource | ModelFolder>;
-  /** All files, complete or not. */
+  /** All files, complete or not, and what isn't readable. */
   list(): Promise<StoredFile[]>;
   /**
    * Hash every piece of a file again and drop those that are damaged, so that the next `download` fetches them.
@@ -63,12 +66,15 @@ export interface ModelStore {
    * @throws the signal's reason when aborted.
    */
   verify(url: string | URL, options?: CheckOptions): Promise<boolean>;
-  /** Remove a file. */
+  /** Remove a file, or what isn't readable. */
   delete(url: string | URL): Promise<void>;
 }
 
 /** The folder, or the cache, that belongs to us. */
 const NAME = "ziggurat-models";
+
+/** Goes before the name of a folder whose address can't be read. */
+const UNREADABLE = "unreadable:";
 
 /**
  * Open this origin's store: its private file system if it has one, else the Cache API, else memory (`kind` says which).
@@ -122,9 +128,19 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       const found: StoredFile[] = [];
       for (const folder of await files.folders()) {
         const manifest = await readManifest(files, folder);
-        if (manifest === undefined) continue;
+        if (manifest === undefined) {
+          const sizes = (await files.files(folder)).values();
+          const bytes = [...sizes].reduce((sum, size) => sum + size, 0);
+          const url = `${UNREADABLE}${folder}`;
+          // None are there for a moment where another tab begins a file.
+          if (bytes > 0) {
+            found.push({ url, totalBytes: bytes, storedBytes: bytes, isReadable: false });
+          }
+          continue;
+        }
         const storedBytes = bytesOf(manifest, await findPieces(files, folder, manifest));
-        found.push({ url: manifest.url, totalBytes: manifest.size, storedBytes });
+        const { url, size: totalBytes } = manifest;
+        found.push({ url, totalBytes, storedBytes, isReadable: true });
       }
       return found.sort((a, b) => (a.url < b.url ? -1 : 1));
     },
@@ -145,7 +161,13 @@ export async function modelStore(backend?: StoreBackend): Promise<ModelStore> {
       }
       return sound === pieceCount(manifest);
     },
-    delete: async (url) => files.removeFolder(await folderOf(absolute(url))),
+    async delete(url) {
+      const address = absolute(url);
+      const folder = address.startsWith(UNREADABLE)
+        ? address.slice(UNREADABLE.length)
+        : await folderOf(address);
+      await files.removeFolder(folder);
+    },
   };
   return store;
 }

@@ -48,7 +48,7 @@ describe.each(Object.keys(BACKENDS))("a store in %s", (kind) => {
     );
     expect(progress[0]).toMatchObject({ loadedBytes: 0, storedBytes: 0, totalBytes: 10_000 });
     expect(progress.at(-1)).toMatchObject({ loadedBytes: 10_000, secondsLeft: 0 });
-    const whole = { url: server.url, totalBytes: 10_000, storedBytes: 10_000 };
+    const whole = { url: server.url, totalBytes: 10_000, storedBytes: 10_000, isReadable: true };
     expect(await store.list()).toEqual([whole]);
     expect(new Set(progress.map(({ stage }) => stage))).toEqual(new Set(["fetch"]));
     const checks: DownloadProgress[] = [];
@@ -241,10 +241,27 @@ test("a manifest that is damaged counts as none", async () => {
   const texts = ["", "{", "[]", '{"format":2}', '{"format":1,"pieceBytes":0}'];
   for (const text of [...texts, ofPieces(0), ofPieces(64 * 2 ** 20 + 1)]) {
     await backend.write(await folderOf(server.url), "manifest.json", Buffer.from(text));
-    expect(await store.list()).toEqual([]);
+    const bytes = 10_000 + text.length;
+    const [{ url, ...found }] = await store.list();
+    expect(found).toEqual({ totalBytes: bytes, storedBytes: bytes, isReadable: false });
+    expect(await store.verify(url)).toBe(false);
     await store.download(server.url, FAST);
+    expect(await store.list()).toMatchObject([{ url: server.url, isReadable: true }]);
     expect(await store.verify(server.url)).toBe(true);
   }
+});
+
+test("what can't be read is deleted by the name that it is listed by, and nothing else is", async () => {
+  const backend = memoryBackend();
+  const store = await modelStore(backend);
+  await store.download(server.url, FAST);
+  await backend.write("of-an-older-version", "piece", new Uint8Array(7));
+  await backend.write("of-an-older-version", "manifest.json", Buffer.from('{"format":1}'));
+  const unreadable = (await store.list()).filter(({ isReadable }) => !isReadable);
+  expect(unreadable.map(({ storedBytes }) => storedBytes)).toEqual([19]);
+  await store.delete(unreadable[0].url);
+  expect(await store.list()).toMatchObject([{ url: server.url, isReadable: true }]);
+  expect(await backend.folders()).toHaveLength(1);
 });
 
 test.each([
