@@ -5,7 +5,7 @@ import { openModel } from "../../src/model/open-model.ts";
 import { createChatTemplate } from "../../src/text/chat-template.ts";
 import { hfFiles } from "../golden/hf-models.ts";
 import { seededRandom } from "../random.ts";
-import { mutationsOf } from "./mutations.ts";
+import { JSON_TOKENS, mutationsOf } from "./mutations.ts";
 
 const SEED = 20_263;
 /** Generous for a machine that does other work; a typical mutant takes a few milliseconds. */
@@ -16,7 +16,15 @@ const files = hfFiles("hf-llama");
 const messages = [{ role: "user", content: "Hi <|im_end|>" }] as const;
 
 const TARGETS: Readonly<
-  Record<string, { readonly mutants: number; readonly tokens: readonly string[] }>
+  Record<
+    string,
+    {
+      readonly mutants: number;
+      readonly tokens: readonly string[];
+      /** Errors that only this file's mutants may end in. */
+      readonly errors?: readonly string[];
+    }
+  >
 > = {
   "config.json": {
     mutants: 2000,
@@ -39,6 +47,23 @@ const TARGETS: Readonly<
       "false",
       '"ByteLevel"',
     ],
+  },
+  "model.safetensors.index.json": {
+    mutants: 4000,
+    tokens: [
+      ...JSON_TOKENS,
+      "null",
+      "[]",
+      "{}",
+      '"../x.safetensors"',
+      '"http://x/y.safetensors"',
+      '"model-00002-of-00003.safetensors"',
+      "\\ud800",
+      '"__proto__"',
+      "weight_map",
+    ],
+    // A shard of a name that is sound, but not there.
+    errors: ["SourceError"],
   },
 };
 
@@ -99,10 +124,11 @@ async function fuzz(
 }
 
 describe("mutants end in a typed error or a sound model:", () => {
-  for (const [path, { mutants, tokens }] of Object.entries(TARGETS)) {
+  for (const [path, { mutants, tokens, errors = [] }] of Object.entries(TARGETS)) {
     test(`${mutants} of ${path}`, { timeout: 240_000 }, async () => {
       const counts = await fuzz(files.get(path)!, mutants, tokens, (bytes) => use(path, bytes));
       const expected = ["sound", "ModelFormatError", "UnsupportedModelError", "ChatTemplateError"];
+      expected.push(...errors);
       expect(Object.keys(counts).filter((label) => !expected.includes(label))).toEqual([]);
       expect(counts["sound"]).toBeGreaterThan(mutants / 100);
       expect(counts["ModelFormatError"]).toBeGreaterThan(mutants / 10);
