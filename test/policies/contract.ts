@@ -87,6 +87,16 @@ export function describePolicy(policy: CachePolicy, engine: Engine): void {
       }
     });
 
+    test("decodes with at most 8 dispatches per layer", async () => {
+      await engine.setCache(withBudget(policy, BUDGET));
+      const { cache } = await answer(engine, 4);
+      expect(cache.evicted).toBe(evicts);
+      // The embedding before the layers; the logits and the greedy choice (two) after them.
+      const inLayers = engine.dispatchesPerToken - 4;
+      expect(inLayers / engine.config.numLayers).toBeGreaterThanOrEqual(6);
+      expect(inLayers / engine.config.numLayers).toBeLessThanOrEqual(8);
+    });
+
     test("does the same again", async () => {
       await engine.setCache(withBudget(policy, BUDGET));
       const again = await answer(engine, 1);
