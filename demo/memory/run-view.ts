@@ -75,7 +75,7 @@ export function connectRunView(scoresOf: ScoresOf): RunView {
     renderMemory(times, i, peaks, totals && countedAt(run, totals, at));
     const live = cursor.moveTo(at);
     showAdapter(run, live);
-    buffers.show(live);
+    buffers.show(live, layers);
     renderFree(limit.valueAsNumber, peaks.total);
   };
   const renderKept = (): void => {

@@ -11,7 +11,7 @@ import {
   traceToJson,
   type TraceEvent,
 } from "../../src/profile.ts";
-import { formatMiB } from "../../src/elements.ts";
+import { formatBytes, formatMiB } from "../../src/elements.ts";
 import { percentile } from "../../src/profile/kernel-stats.ts";
 import { sampleTrace } from "../unit/sample-trace.ts";
 import { recordMainThread } from "./replay/main-thread.ts";
@@ -137,6 +137,33 @@ test("the GPU of a run is named, with what its buffers use of its limits", async
   const [buffer] = await page.locator("#adapter-rows tr").allInnerTexts();
   expect(buffer).toContain("3.8\u00a0MiB of 1,024.0\u00a0MiB (0.4\u00a0%)");
   expect(buffer).toContain("token_embd.weight");
+});
+
+test("buffers of one label are counted, and rows that hold nothing are told in bytes", async () => {
+  const run = sampleTrace();
+  const twin = { id: 99, label: "decode params", purpose: "uniforms", bytes: 256 } as const;
+  const events = [
+    ...run.events,
+    { type: "alloc", buffer: { ...twin, usage: 64, at: 70 } } as const,
+  ];
+  await open({ "twins.json": traceToJson({ ...run, events }) });
+  await expect.poll(status).toContain("twins.json: sample");
+  const filter = page.getByLabel("Filter");
+  await filter.fill("decode params");
+  const rows = page.locator("#buffer-rows tr");
+  await expect.poll(() => rows.count()).toBe(2);
+  expect(await rows.first().locator("th").innerText()).toBe(
+    "decode params (one of 2 with this label)",
+  );
+  // Of layer 3's 80 rows a head, 16 of the prompt and 5 of the answer are in use.
+  await filter.fill("layer 3 keys");
+  await expect.poll(() => rows.count()).toBe(1);
+  const [, bytes, spare] = await rows.first().locator("td").allInnerTexts();
+  expect([bytes, spare]).toEqual([80 * 2 * 128, 59 * 2 * 128].map(formatBytes));
+  expect(await page.locator("#buffer-count").innerText()).toContain(
+    `of it ${formatMiB(59 * 2 * 128)} spare rows`,
+  );
+  await filter.fill("");
 });
 
 test("a run can be asked: a layer's heads, who keeps a token, how much is free, kernel times", async () => {
