@@ -24,11 +24,8 @@ export function restart(
       if (!noise?.test(line)) process.stderr.write(`${line}\n`);
     });
   }
-  // A terminal sends Ctrl-C to both processes, so passing it on would deliver it twice.
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  const passOn = (signal: NodeJS.Signals): void => {
-    if (!(onTerminal && signal === "SIGINT")) child.kill(signal);
-  };
+  // A terminal sends Ctrl-C to both processes, and then it comes twice: `interruptible` takes that for one.
+  const passOn = (signal: NodeJS.Signals): void => void child.kill(signal);
   for (const signal of SIGNALS) process.on(signal, passOn);
   return new Promise((resolve, reject) => {
     child.once("error", reject);

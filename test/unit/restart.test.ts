@@ -8,7 +8,7 @@ const PROGRAM = fileURLToPath(new URL("fixtures/restart-once.ts", import.meta.ur
 
 function start(...argv: string[]): {
   output: () => string;
-  signal: () => void;
+  signal: (name: NodeJS.Signals) => void;
   code: Promise<number>;
 } {
   const child = spawn(process.execPath, [RUNNER, PROGRAM, ...argv]);
@@ -17,7 +17,7 @@ function start(...argv: string[]): {
   child.stderr.on("data", (bytes) => (output += bytes));
   return {
     output: () => output,
-    signal: () => child.kill("SIGTERM"),
+    signal: (name) => void child.kill(name),
     code: once(child, "close").then(([code]) => code as number),
   };
 }
@@ -29,10 +29,10 @@ describe("restart", () => {
     expect(run.output()).toBe("yes two words --flag\n");
   });
 
-  test("passes signals on and waits for the end", async () => {
+  test.each(["SIGTERM", "SIGINT"] as const)("passes %s on and waits for the end", async (name) => {
     const run = start("wait");
     await expect.poll(run.output, { timeout: 15_000 }).toBe("waiting\n");
-    run.signal();
+    run.signal(name);
     expect(await run.code).toBe(3);
     expect(run.output()).toBe("waiting\nstopped in order\n");
   });
