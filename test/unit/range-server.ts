@@ -57,22 +57,22 @@ export async function startRangeServer(): Promise<RangeServer> {
   return result;
 }
 
-/** Serves `content` by ranges; the options make it misbehave. */
-export function answerRange(wrong: Wrong): Answer {
+/** Serves a file by ranges; the options make it misbehave. */
+export function answerRange(wrong: Wrong, file: Uint8Array = content): Answer {
   return (request, response) => {
     const [start, end] = (/bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [])
       .slice(1)
       .map(Number);
-    const last = Math.min(end, content.length - 1);
+    const last = Math.min(end, file.length - 1);
     const range = wrong.contentRange
       ? wrong.contentRange(start, last)
-      : `bytes ${start}-${last}/${content.length}`;
+      : `bytes ${start}-${last}/${file.length}`;
     response.writeHead(wrong.status ?? 206, {
       ETag: '"one"',
       ...(range === undefined ? {} : { "Content-Range": range }),
       ...wrong.headers,
     });
-    const bytes = content.subarray(start, last + 1);
+    const bytes = file.subarray(start, last + 1);
     response.end(wrong.body ? wrong.body(bytes) : bytes);
   };
 }
