@@ -89,6 +89,8 @@ export interface ChatState {
   undo: Undo | undefined;
   /** The last answer beside that of a full cache, where it was asked for. */
   comparison: Comparison | undefined;
+  /** Why the file that came last was not taken; what was there stays. */
+  refused: string | undefined;
   settings: Settings;
   /** Why the engine refused the cache that was asked for. */
   settingsProblem: string | undefined;
@@ -107,6 +109,7 @@ export function createChatState(offered: ModelChoice, settings: Settings): ChatS
     putAside: { conversationId: 0, turns: [] },
     undo: undefined,
     comparison: undefined,
+    refused: undefined,
     settings,
     settingsProblem: undefined,
   };

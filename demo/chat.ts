@@ -12,8 +12,10 @@ import { checkDevice } from "./device-check.ts";
 import { fitDocument } from "./fit-document.ts";
 import { foretellQuestion } from "./forecast.ts";
 import type { StoredTurn } from "./history/stored-conversation.ts";
+import { checkModelFiles } from "./model-files.ts";
 import { createModelOffer } from "./model-offer.ts";
 import { createModelSlot } from "./model-slot.ts";
+import { describeNoRoom, describeRefusedFiles } from "./problem.ts";
 import { previewTurn, type ReadingCost } from "./reading-cost.ts";
 import { halveBudget, type Settings } from "./settings.ts";
 import { createTurnList } from "./turn-list.ts";
@@ -27,9 +29,11 @@ export interface Chat {
   beforeAnswer: (engine: Engine) => Promise<void>;
   /** Look at the device, and ask the server about the model on offer. */
   start(): Promise<void>;
-  /** Load a model in place of the one that is there. */
+  /** Load a model in place of the one that is there; files that are none are refused, and it stays. */
   load(choice: ModelChoice): Promise<void>;
-  /** Load what failed again; where that was no usable file, the model on offer. */
+  /** Say why a file isn't taken; undefined: no more. */
+  refuse(why: string | undefined): void;
+  /** Load what failed again, else the model on offer. */
   loadAgain(): Promise<void>;
   /** Load again with a cache of half the size; the open question is answered then. */
   loadWithLess(): Promise<void>;
@@ -39,7 +43,7 @@ export interface Chat {
   useEngine(job: (engine: Engine) => Promise<void>): void;
   /** Give up loading. */
   cancelLoad(): void;
-  /** Put the model away and offer the choice again. */
+  /** Put the model away and offer the choice again; a question that waits for one goes on waiting. */
   putModelAway(): Promise<void>;
   /** Change settings: the cache's come into force when the answer in work is complete. */
   changeSettings(patch: Partial<Settings>): void;
@@ -53,8 +57,8 @@ export interface Chat {
   compare(): void;
   /** Write on where the last answer ended. */
   goOn(): void;
-  /** Ask a question in other words; it and what came after it become an earlier version. */
-  edit(turn: Turn, text: string): void;
+  /** Ask a question in other words; it and what came after it become an earlier version. Refused while one is open. */
+  edit(turn: Turn, text: string): boolean;
   /** Take a question and its answer out of the conversation, with all their versions. */
   remove(turn: Turn): void;
   /** Show the version before or after that of a turn, and what followed that; refused while one is open. */
@@ -66,7 +70,7 @@ export interface Chat {
   countTokens(text: string): Promise<number | undefined>;
   /** What sending this question would cost: tokens to read and GPU memory, in words. */
   foretell(question: Question): Promise<string | undefined>;
-  /** Cut the last question's document so that it fits, and answer. */
+  /** Cut the last question's document so that it fits, and answer; not where nothing of it would be left. */
   cutDocument(): Promise<void>;
   /** Take the last question out of the conversation, to be sent otherwise. */
   takeBackQuestion(): Question;
@@ -96,6 +100,8 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
   });
   const offer = createModelOffer(state, update);
   const isOpen = (): boolean => isBusy(state);
+  /** How often a load was asked for: while files are looked at, another one may be. */
+  let loads = 0;
 
   const chat: Chat = {
     state,
@@ -107,17 +113,30 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       if (state.device?.problem === undefined) await offer.look();
     },
 
-    load(choice) {
-      if (state.device === undefined || state.device.problem !== undefined)
-        return Promise.resolve();
+    async load(choice) {
+      if (state.device === undefined || state.device.problem !== undefined) return;
+      const own = ++loads;
+      const { source } = choice;
+      const isKnown = state.model.step !== "none" && state.model.choice === choice;
+      if (!isKnown && (source instanceof File || Array.isArray(source))) {
+        try {
+          await checkModelFiles(source);
+        } catch (error) {
+          if (own === loads) refuseFiles(choice, error);
+          return;
+        }
+        if (own !== loads) return;
+      }
+      update({ refused: undefined });
       if (openTurn(state)?.state !== "waiting") chat.stop();
-      return slot.load(choice);
+      await slot.load(choice);
     },
+
+    refuse: (why) => update({ refused: why }),
 
     loadAgain() {
       const { model } = state;
-      const again = model.step === "failed" && model.problem.remedy === "load-again";
-      return chat.load(again ? model.choice : offered);
+      return chat.load(model.step === "failed" ? model.choice : offered);
     },
 
     loadWithLess() {
@@ -135,7 +154,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
 
     putModelAway() {
-      chat.stop();
+      if (state.model.step === "ready") chat.stop();
       return slot.putAway();
     },
 
@@ -174,9 +193,10 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
     },
 
     edit(turn, text) {
-      if (!state.turns.includes(turn) || isOpen()) return;
+      if (!state.turns.includes(turn) || isOpen()) return false;
       list.edit(turn, text);
       answerOrLoad();
+      return true;
     },
 
     remove(turn) {
@@ -209,6 +229,10 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       const { engine } = state.model;
       const documents = await fitDocument(engine, state, chat.maxTokens);
       if (state.turns.at(-1) !== turn || isOpen()) return;
+      if (documents === undefined) {
+        turn.problem = describeNoRoom(state.turns.length === 1);
+        return onChange();
+      }
       list.cut(documents);
       answerOrLoad();
     },
@@ -238,8 +262,23 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
   });
   return chat;
 
+  /** A model that is there, or on its way, stays. */
+  function refuseFiles(choice: ModelChoice, error: unknown): void {
+    const problem = describeRefusedFiles(error);
+    const { model } = state;
+    if (model.step === "none" || model.step === "failed") {
+      return update({ model: { step: "failed", choice, problem } });
+    }
+    const stays = model.step === "ready" ? "stays loaded" : "goes on loading";
+    update({ refused: `${problem.happened} ${model.choice.name} ${stays}.` });
+  }
+
   function answerOrLoad(): void {
-    if (state.model.step === "ready") answerer.answer(false);
-    else if (state.model.step !== "loading") void chat.loadAgain();
+    const { model } = state;
+    if (model.step === "ready") return answerer.answer(false);
+    if (model.step === "loading") return;
+    // What to load instead of a file that is no model is the user's to say: the question waits.
+    if (model.step === "failed" && model.problem.remedy === "choose-file") return;
+    void chat.loadAgain();
   }
 }

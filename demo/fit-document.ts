@@ -8,15 +8,22 @@ const ANSWER_TOKENS = 512;
 /** Each cut takes a little more than the mean says, since tokens differ in length. */
 const MARGIN = 0.98;
 
+/** A cut leaves at least half, so that of several long documents none is cut away alone. */
+const LEAST_KEPT = 0.5;
+
+/** With fewer characters there is nothing left to ask about. */
+const LEAST_CHARACTERS = 100;
+
 /**
  * The documents of the last question, the longest one cut at its end so far that the conversation
  * fits into the context, with room for the answer.
+ * @returns undefined where next to nothing of the documents would be left
  */
 export async function fitDocument(
   engine: Pick<Engine, "config" | "previewPrompt">,
   { turns, settings }: Pick<ChatState, "turns" | "settings">,
   maxTokens: number = ANSWER_TOKENS,
-): Promise<readonly TextDocument[]> {
+): Promise<readonly TextDocument[] | undefined> {
   const turn = turns.at(-1);
   const room = engine.config.contextLength - Math.min(maxTokens, engine.config.contextLength / 2);
   let documents = turn?.documents ?? [];
@@ -28,9 +35,10 @@ export async function fitDocument(
       (a, b) => (b.text.length > a.text.length ? b : a),
       documents[0] ?? { name: "", text: "" },
     );
-    if (tokens <= room || longest.text === "") return documents;
+    if (tokens <= room) return documents;
+    if (longest.text.length < LEAST_CHARACTERS) return undefined;
     const share = Math.max(0, (longest.text.length / contentLength(messages)) * tokens);
-    const keep = Math.max(0, 1 - (tokens - room) / Math.max(share, 1)) * MARGIN;
+    const keep = Math.max(LEAST_KEPT, 1 - (tokens - room) / Math.max(share, 1)) * MARGIN;
     const cut = longest.text.slice(0, Math.floor(longest.text.length * keep));
     documents = documents.map((document) =>
       document === longest ? { ...document, text: cut } : document,

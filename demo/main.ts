@@ -4,6 +4,7 @@ import { isBusy } from "./chat-state.ts";
 import { DEFAULT_MODEL, defaultModelUrl } from "./default-model.ts";
 import { byId } from "./dom.ts";
 import { connectFileInput } from "./file-input.ts";
+import { createFocusKeeper } from "./focus-keeper.ts";
 import { createHistory } from "./history/history.ts";
 import { createSessionKeeper } from "./history/session-keeper.ts";
 import { givenTurn } from "./history/stored-conversation.ts";
@@ -17,6 +18,7 @@ import { connectComposer } from "./views/composer.ts";
 import { connectHistoryDialog } from "./views/history-dialog.ts";
 import { connectHistoryNotice } from "./views/history-notice.ts";
 import { connectMemoryPanel } from "./views/memory-panel.ts";
+import { connectRefusalNotice } from "./views/refusal-notice.ts";
 import { connectSettingsDialog } from "./views/settings-dialog.ts";
 import { connectSidePanel } from "./views/side-panel.ts";
 import { createStageView } from "./views/stage-view.ts";
@@ -38,7 +40,11 @@ const sessions = createSessionKeeper(chat, history, scheduleRender);
 const composer = connectComposer(chat, () => thread.editLast());
 const files = connectFileInput(
   (choice) => void chat.load(choice),
-  (file) => void file.text().then((text) => composer.addDocument({ name: file.name, text })),
+  (file) =>
+    void file.text().then(
+      (text) => composer.addDocument({ name: file.name, text }),
+      () => chat.refuse(`${file.name} could not be read: it is a folder, or no longer there.`),
+    ),
 );
 const sharedRun = offerRun(async () => {
   const { model } = chat.state;
@@ -49,6 +55,7 @@ const memory = connectMemoryPanel(sharedRun.address);
 const cacheControls = connectCacheControls(chat, address.ignored);
 connectSettingsDialog(chat);
 const historyDialog = connectHistoryDialog(history, () => composer.focus());
+const refusalNotice = connectRefusalNotice(chat, () => files.openPicker());
 const historyNotice = connectHistoryNotice(history);
 const panel = connectSidePanel(chat);
 const announcer = connectAnnouncer();
@@ -70,6 +77,10 @@ const thread = createThreadView(byId("thread", HTMLElement), byId("log", HTMLEle
   showVersion: (turn, step) => chat.showVersion(turn, step),
   costOf: (turn) => chat.costOf(turn),
   remedy,
+});
+const focusKeeper = createFocusKeeper(() => {
+  if (document.querySelector("dialog[open]") !== null) return;
+  if (chat.state.model.step === "ready" || !stage.focus()) composer.focus();
 });
 let scheduled = false;
 let wasReady = false;
@@ -119,10 +130,12 @@ function render(): void {
   announcer.render(state);
   historyDialog.render();
   historyNotice.render();
+  refusalNotice.render();
   newConversation.disabled = state.turns.length === 0;
   const ready = state.model.step === "ready";
   // The button that began it is gone: go on where the question is written.
   if (ready && !wasReady && document.activeElement === document.body) composer.focus();
+  focusKeeper.check();
   const busy = isBusy(state);
   if (busy !== wasBusy || ready !== wasReady) sharedRun.changed();
   wasBusy = busy;
@@ -139,6 +152,8 @@ function remedy(kind: Remedy): void {
       return void chat.loadWithLess();
     case "cut-document":
       return void chat.cutDocument();
+    case "choose-model":
+      return void chat.putModelAway();
     case "choose-file":
       return files.openPicker();
     case "answer-again":

@@ -1,7 +1,8 @@
 import type { ModelChoice } from "./chat-state.ts";
 
 /** What the field takes: an https address, or a repository of the hub with, for GGUF, a file in it. */
-export const ADDRESS_PATTERN = "https://.+|[\\w\\-][\\w.\\-]*/[\\w\\-][\\w.\\-]*(/[\\w.\\-\\/]+)?";
+export const ADDRESS_PATTERN =
+  "https://\\S+\\s*|[\\w\\-][\\w.\\-]*/[\\w\\-][\\w.\\-]*(/[\\w.\\-\\/]+)?";
 
 /**
  * A model by what the user wrote: `https://…/model.gguf`, `owner/name`, or `owner/name/file.gguf`. An

@@ -5,6 +5,7 @@ export type Remedy =
   | "load-again"
   | "load-with-less"
   | "choose-file"
+  | "choose-model"
   | "answer-again"
   | "cut-document"
   | "shorten-question"
@@ -95,6 +96,12 @@ export function describeLoadProblem(error: unknown, unloaded?: string): Problem 
   }
 }
 
+/** What to tell when files turned out to be no model, before anything was loaded of them. */
+export function describeRefusedFiles(error: unknown): Problem {
+  const advice = "Open another one: a .gguf file, or safetensors files with their json files.";
+  return { ...describeLoadProblem(error), advice, remedy: "choose-file" };
+}
+
 /**
  * What to tell when an answer failed.
  * @param isFirst the question stands alone: there is no conversation before it to leave out
@@ -166,6 +173,21 @@ export function describeAnswerProblem(
     default:
       return error.code satisfies never;
   }
+}
+
+/** What to tell when cutting the document doesn't help: what goes with it fills the context alone. */
+export function describeNoRoom(isFirst: boolean): Problem {
+  return {
+    title: "This is too long for the model",
+    happened: isFirst
+      ? "The question’s own words leave no room for its document."
+      : "The conversation before it leaves no room for the document.",
+    safe: `The document is whole. ${CONVERSATION_SAFE}`,
+    advice: isFirst
+      ? "Shorten the question and send it again."
+      : "Ask it in a new conversation; this one can be brought back from there.",
+    remedy: isFirst ? "shorten-question" : "ask-in-new-conversation",
+  };
 }
 
 /** After these the engine answers no more: it has to be loaded again. */

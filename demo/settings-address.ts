@@ -59,7 +59,13 @@ export function settingsFromQuery(text: string): {
   const unit = (taken["budgetUnit"] ?? DEFAULT_SETTINGS.budgetUnit) as Settings["budgetUnit"];
   take("budget", numberOf(query.get("budget"), BUDGET_RULES[unit]));
   // A unit alone says nothing: its number belongs to it.
-  if (taken["budget"] === undefined) delete taken["budgetUnit"];
+  if (taken["budget"] === undefined && taken["budgetUnit"] !== undefined) {
+    ignored.push(`budgetUnit=${taken["budgetUnit"]}`);
+    delete taken["budgetUnit"];
+  }
+  for (const [name, value] of query) {
+    if (!Object.hasOwn(DEFAULT_SETTINGS, name)) ignored.push(`${name}=${value}`);
+  }
   return { settings: { ...DEFAULT_SETTINGS, ...taken }, ignored };
 }
 

@@ -1,5 +1,6 @@
 import { type ChatState, isBusy } from "./chat-state.ts";
 import { createTurn, type Question, type TextDocument, type Turn } from "./conversation.ts";
+import { formatCount } from "./format.ts";
 import { fromStored, type StoredTurn } from "./history/stored-conversation.ts";
 import { addVersion, dropLast, showVersion, versionOf } from "./versions.ts";
 
@@ -12,7 +13,7 @@ export interface TurnList {
   again(): void;
   /** Put a question in other words, as a new version. */
   edit(turn: Turn, text: string): void;
-  /** Replace the documents of the last question. */
+  /** Replace the documents of the last question by shorter ones. */
   cut(documents: readonly TextDocument[]): void;
   /** Take a question and its answer out, with all their versions. */
   remove(turn: Turn): void;
@@ -71,7 +72,8 @@ export function createTurnList(
       if (turn === undefined) return;
       const shorter = createTurn(nextTurnId(), { ...turn, documents });
       shorter.others = turn.others;
-      update({ turns: [...state.turns.slice(0, -1), shorter] });
+      const undo = { said: cutText(turn.documents, documents), turns: state.turns };
+      update({ turns: [...state.turns.slice(0, -1), shorter], undo });
     },
 
     remove(turn) {
@@ -113,4 +115,14 @@ export function createTurnList(
       update({ putAside: { conversationId: 0, turns: [] } });
     },
   };
+}
+
+/** `report.md was cut from 90,000 to 31,250 characters.` */
+function cutText(before: readonly TextDocument[], after: readonly TextDocument[]): string {
+  const texts = before.flatMap(({ name, text }, at) => {
+    const left = after[at]?.text.length ?? 0;
+    const [was, is] = [formatCount(text.length), formatCount(left)];
+    return left < text.length ? [`${name} was cut from ${was} to ${is} characters.`] : [];
+  });
+  return texts.join(" ");
 }

@@ -22,7 +22,10 @@ export interface CacheControls {
 /** What a unit starts with when it is picked. */
 const FIRST_BUDGET: Readonly<Record<BudgetUnit, number>> = { percent: 25, tokens: 256, mib: 8 };
 
-/** Fill the place in the panel. */
+/**
+ * Fill the place in the panel.
+ * @param ignored what the page's address had that wasn't understood: said until a change of settings rewrites it
+ */
 export function connectCacheControls(chat: Chat, ignored: readonly string[]): CacheControls {
   const policy = selectField<Settings["policy"]>(
     "Policy",
@@ -94,6 +97,7 @@ export function connectCacheControls(chat: Chat, ignored: readonly string[]): Ca
     problem,
   );
 
+  const addressed = chat.state.settings;
   const chosen = (): Chat["state"]["settings"] => ({
     ...chat.state.settings,
     budget: slider.valueAsNumber,
@@ -122,7 +126,9 @@ export function connectCacheControls(chat: Chat, ignored: readonly string[]): Ca
       dtype.render(settings.kvDtype);
       followUp.render(settings.followUp);
       const left =
-        ignored.length > 0 ? `Not understood in the address: ${ignored.join(", ")}.` : "";
+        ignored.length > 0 && settings === addressed
+          ? `Not understood in the address: ${ignored.join(", ")}.`
+          : "";
       setText(problem, settingsProblem ?? left);
     },
   };

@@ -2,7 +2,8 @@ import type { Agreement, Comparison, ComparisonSide } from "../comparison.ts";
 import { el, setHidden, setText } from "../dom.ts";
 import { createMarkdownView } from "../markdown/markdown-view.ts";
 import { paint } from "../markdown/painted.ts";
-import { formatDuration, formatMiB, formatTokens, formatTokenRate, UNKNOWN } from "../format.ts";
+import { formatDuration, formatMiB, formatTokens, UNKNOWN } from "../format.ts";
+import { countAndRate, readText } from "./turn-figures.ts";
 
 /** Two answers in two columns, with what each took, and where they part. */
 export interface ComparisonView {
@@ -48,10 +49,12 @@ function createColumn(): {
     el("span", { class: "visually-hidden" }, "They differ from here on: "),
   );
   const values = FIGURES.map(() => el("dd", { class: "figure" }, UNKNOWN));
+  const bar = el("progress", { class: "read-bar", max: "1", "aria-label": "Reading" });
   const element = el(
     "div",
     { class: "comparison-column" },
     title,
+    bar,
     el("div", { class: "comparison-text", "aria-live": "off" }, answer.element),
     el(
       "dl",
@@ -88,24 +91,19 @@ function createColumn(): {
       setText(title, side.label);
       showAnswer(side, comparison);
       const { figures, kv } = side;
-      const { readTokens, readTokensPerSecond, firstTokenMs } = figures;
+      const { readTokens = 0, totalTokens = 1, firstTokenMs } = figures;
+      element.dataset["state"] = comparison.state === "running" ? side.state : "done";
+      bar.value = readTokens / totalTokens;
       const texts = [
         kv && formatMiB(kv.allocated),
         kv && formatMiB(kv.peak),
-        countAndRate(readTokens, readTokensPerSecond),
+        readText(figures, side.state === "reading" && comparison.state === "running"),
         firstTokenMs && formatDuration(firstTokenMs),
         countAndRate(figures.wroteTokens, figures.wroteTokensPerSecond),
       ];
       values.forEach((place, at) => setText(place, texts[at] || UNKNOWN));
     },
   };
-}
-
-function countAndRate(tokens: number | undefined, perSecond: number | undefined): string {
-  if (tokens === undefined) return UNKNOWN;
-  return [formatTokens(tokens), perSecond && formatTokenRate(perSecond)]
-    .filter(Boolean)
-    .join(" · ");
 }
 
 function statusOf({ state, sides, agreement, problem }: Comparison): string {

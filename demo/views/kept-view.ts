@@ -94,8 +94,10 @@ export function createKeptView(turn: Turn): KeptView {
       if (reading === undefined) pickers(positions.length, positions[0]?.length ?? 0);
       reading = { texts: preview.texts, positions };
       draw();
+      const hadFocus = document.activeElement === show;
       setHidden(body, false);
       setHidden(show, true);
+      if (hadFocus) layerPlace.querySelector("select")?.focus();
     } catch {
       // The engine answers again already, or is being saved: what it keeps is read when that is over.
       shownFor = "";

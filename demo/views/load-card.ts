@@ -59,7 +59,7 @@ export function createLoadCard({
     event.preventDefault();
     const choice = parseModelAddress(address.value);
     if (choice !== undefined) return loadChoice(choice);
-    address.setCustomValidity("This is no address: look for a space or a missing part in it.");
+    address.setCustomValidity("This is no address: look for a mistake in its host or port.");
     address.reportValidity();
   });
   address.addEventListener("input", () => address.setCustomValidity(""));

@@ -5,6 +5,7 @@ const LABELS: Readonly<Record<Remedy, string>> = {
   "load-again": "Load the model again",
   "load-with-less": "Load it with half the cache",
   "choose-file": "Open another file",
+  "choose-model": "Choose another model",
   "answer-again": "Answer again",
   "cut-document": "Cut the document to fit",
   "shorten-question": "Shorten the question",

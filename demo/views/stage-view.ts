@@ -1,6 +1,6 @@
 import type { Chat } from "../chat.ts";
 import { el } from "../dom.ts";
-import type { Remedy } from "../problem.ts";
+import type { Problem, Remedy } from "../problem.ts";
 import { type Reopening, reopeningText } from "../reopening.ts";
 import { deviceNotice, softwareNotice } from "./device-notice.ts";
 import { createLoadCard } from "./load-card.ts";
@@ -11,6 +11,8 @@ import { createWelcome, type Suggestion } from "./welcome.ts";
 /** What stands after the conversation: the device's problem, the way to a model, or a beginning. */
 export interface StageView {
   render(): void;
+  /** Go to its first button; false where it has none. */
+  focus(): boolean;
 }
 
 export interface StageActions {
@@ -41,10 +43,17 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
     const hadFocus = place.contains(document.activeElement);
     place.replaceChildren(...content());
     // The pressed button is gone: whoever uses the keyboard goes on at its successor.
-    if (hadFocus) place.querySelector<HTMLElement>("button:not(:disabled)")?.focus();
+    if (hadFocus) focus();
+  };
+
+  const focus = (): boolean => {
+    const first = place.querySelector<HTMLElement>("button:not(:disabled)");
+    first?.focus();
+    return first !== null;
   };
 
   return {
+    focus,
     render() {
       const { device, model, turns, offer, reopening, settings } = state;
       const told = settings.followUp === "keep" ? reopening : undefined;
@@ -61,7 +70,9 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
           steps.render(model.choice.name, model.figures);
           return show("loading", () => [steps.element]);
         case "failed":
-          return show(model.problem, () => [problemNotice(model.problem, actions.remedy)]);
+          return show(model.problem, () => [
+            problemNotice(withChoice(model.problem), actions.remedy),
+          ]);
         case "ready":
           welcome.render(state);
           if (turns.length === 0) return show("ready", () => [welcome.element]);
@@ -71,6 +82,11 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
       }
     },
   };
+}
+
+/** Whatever has happened to a model, another one may do. */
+function withChoice(problem: Problem): Problem {
+  return { ...problem, others: [...(problem.others ?? []), "choose-model"] };
 }
 
 /** What the next answer will go on from. */

@@ -47,7 +47,8 @@ function cacheText({ cache }: Turn): string {
   return [`${size} (${policyLabel(report.policy)})`, all, how, kept].filter(Boolean).join(" · ");
 }
 
-function readText(figures: AnswerFigures, reading: boolean): string {
+/** What was read and how fast; while `reading`, of how much, and how long it will go on. */
+export function readText(figures: AnswerFigures, reading: boolean): string {
   const { readTokens, totalTokens, readTokensPerSecond, readMsLeft } = figures;
   if (!reading || readTokens === undefined || totalTokens === undefined) {
     return countAndRate(readTokens, readTokensPerSecond);
@@ -58,7 +59,8 @@ function readText(figures: AnswerFigures, reading: boolean): string {
   return parts.join(" · ");
 }
 
-function countAndRate(tokens: number | undefined, perSecond: number | undefined): string {
+/** `12 tokens · 34.5 tokens/s` */
+export function countAndRate(tokens: number | undefined, perSecond: number | undefined): string {
   if (tokens === undefined) return UNKNOWN;
   const count = formatTokens(tokens);
   return perSecond === undefined || tokens === 0

@@ -26,7 +26,8 @@ export interface TurnActions {
   answerAgain(): void;
   goOn(): void;
   compare(): void;
-  edit(turn: Turn, text: string): void;
+  /** False: an answer is being made, and nothing was changed. */
+  edit(turn: Turn, text: string): boolean;
   remove(turn: Turn): void;
   showVersion(turn: Turn, step: -1 | 1): void;
   costOf(turn: Turn): Promise<ReadingCost | undefined>;
@@ -89,10 +90,11 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
     const send = (): void => {
       const words = box.value.trim();
       if (words === "" && turn.documents.length === 0) return;
-      done();
-      actions.edit(turn, words);
+      if (actions.edit(turn, words)) return done();
+      setText(refused, "Not sent yet: an answer is being made. Wait for it, or stop it.");
     };
     const said = el("span", { class: "caption" });
+    const refused = el("span", { class: "caption", role: "status" });
     const editor = el(
       "div",
       { class: "question-editor" },
@@ -103,6 +105,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
         button("Send the changed question", send, { class: "primary" }),
         button("Leave it", done),
         said,
+        refused,
       ),
     );
     box.addEventListener("keydown", (event) => {

@@ -257,7 +257,7 @@ test("another policy drops the cache, is in the address, and reads again", async
   await page.getByRole("button", { name: "Answer again" }).click();
   await turnIs(page, "reading");
   await turnIs(page, "done");
-  await expect.poll(() => page.locator(".turn-cache").innerText()).toContain("(full)");
+  await expect.poll(() => page.locator(".turn-cache").innerText()).toContain("(Full cache)");
   expect(await page.locator(".kv-note").innerText()).toBe("The full cache keeps every token.");
   expect(await figure("saved")).toBe("nothing yet");
   await page.getByLabel("Policy").selectOption("pyramidkv");
@@ -289,9 +289,13 @@ test("the next question goes on from the compressed cache, or reads the conversa
   await turnIs(page, "done");
 });
 
+const focusedIs = (): Promise<string> =>
+  page.evaluate(() => document.activeElement?.id || (document.activeElement?.textContent ?? ""));
+
 /** Tokens of the last prompt, as the page shows which of them are kept. */
 async function promptTokens(): Promise<string[]> {
-  await page.getByRole("button", { name: "Show what the cache kept" }).click();
+  await page.getByRole("button", { name: "Show what the cache kept" }).press("Enter");
+  await expect.poll(focusedIs).toMatch(/^field-/);
   const read = (): Promise<string[]> =>
     page.locator("zig-tokens:visible").evaluate((element) => {
       const { data } = element as unknown as { data?: { tokens: { text: string }[] } };
@@ -362,10 +366,17 @@ test("a long paste becomes a document; one that is too long can be cut to fit", 
   expect(await page.getByRole("textbox", { name: "Your question" }).inputValue()).toBe("");
   await ask(page, "What rises?");
   const cut = page.getByRole("button", { name: "Cut the document to fit" });
-  await cut.click();
+  await cut.press("Enter");
   await turnIs(page, "reading");
   await page.keyboard.press("Escape");
   await turnIs(page, "stopped");
+  // How much was cut is said, and the whole text comes back.
+  const undo = page.locator("#undo");
+  expect(await undo.innerText()).toMatch(/^Pasted text was cut from 104,500 to [1-9]\d,\d{3} char/);
+  expect(await focusedIs()).toBe("question");
+  await undo.getByRole("button", { name: "Undo" }).press("Enter");
+  await cut.waitFor();
+  expect(await focusedIs()).toBe("question");
 });
 
 /** Each layer's budget and rows in use, as a pyramid draws them. */

@@ -8,6 +8,7 @@ import {
   openBuiltSite,
   openWatched,
   serveTinyAsDefault,
+  tinyModelPath,
   turnIs,
   type WatchedPage,
 } from "./site.ts";
@@ -70,7 +71,6 @@ test("keyboard alone: load, ask, stop, ask again", async () => {
   await turnIs(page, "writing");
   await page.keyboard.press("Escape");
   await turnIs(page, "stopped");
-  await page.getByRole("textbox", { name: "Your question" }).focus();
   await reach("Delete");
   await page.keyboard.press("Enter");
   await expect.poll(() => page.locator(".turn").count()).toBe(1);
@@ -128,6 +128,47 @@ describe("with a model loaded", () => {
     await page.getByRole("button", { name: "Bring it back" }).click();
     await turnIs(page, "done");
     expect(await page.locator(".answer").allTextContents()).toEqual(answers);
+  });
+
+  test("a control that goes gives the focus to where the keyboard goes on", async () => {
+    await page.getByLabel("Longest answer").fill("4");
+    const press = async (name: string): Promise<void> => {
+      await page.getByRole("button", { name }).last().press("Enter");
+      await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("question");
+    };
+    const steps = [
+      ...["Answer again", "Continue", "Compare with the full cache"],
+      ...["Delete", "Undo", "New conversation", "Bring it back"],
+    ];
+    for (const name of steps) {
+      await press(name);
+      await expect.poll(() => page.getByRole("button", { name: "Stop" }).isVisible()).toBe(false);
+    }
+    await turnIs(page, "done");
+    await page.getByRole("button", { name: "Change the model" }).press("Enter");
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent))
+      .toContain("Load SmolLM2");
+    await page.setInputFiles("#file", tinyModelPath);
+    await page.getByRole("button", { name: "Answer again" }).waitFor();
+  });
+
+  test("a question that is being changed keeps its words while an answer is made", async () => {
+    await page.getByLabel("Longest answer").fill("");
+    await page.getByRole("button", { name: "Edit" }).first().click();
+    const editor = page.getByRole("textbox", { name: "Edit the question" });
+    await editor.fill("Other words");
+    await ask(page, "One more");
+    await turnIs(page, "writing");
+    await editor.press("Enter");
+    await page.getByText("Not sent yet: an answer is being made.").waitFor();
+    expect(await editor.inputValue()).toBe("Other words");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await turnIs(page, "stopped");
+    await page.getByLabel("Longest answer").fill("2");
+    await editor.press("Enter");
+    await expect.poll(() => page.locator(".question").allTextContents()).toEqual(["Other words"]);
+    await turnIs(page, "done");
   });
 
   test("markup in a question stays text; screen readers hear the answer by sentences, not by tokens", async () => {

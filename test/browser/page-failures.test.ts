@@ -10,6 +10,7 @@ import {
   openWatched,
   replayRuns,
   serveTinyAsDefault,
+  TINY_MODEL,
   tinyModelPath,
   turnIs,
   type WatchedPage,
@@ -145,6 +146,16 @@ describe("on one page", () => {
     expect(await page.locator("#drop-hint").isVisible()).toBe(false);
     expect(answer).not.toBe("");
     expect(await lastAnswer(page)).toBe(answer);
+    // The model is still there, and answers.
+    const refused = page.locator("#refused");
+    expect(await refused.textContent()).toContain(`${TINY_MODEL} stays loaded.`);
+    await page.getByLabel("Longest answer").fill("3");
+    await ask(page, "Are you still there?");
+    await turnIs(page, "done");
+    expect(await lastAnswer(page)).not.toBe("");
+    await refused.getByRole("button", { name: "Dismiss" }).press("Enter");
+    await expect.poll(() => refused.isVisible()).toBe(false);
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("question");
   });
 
   /** Get into the middle of the first answer of a new conversation. */
@@ -190,6 +201,8 @@ test("a GPU that is full while loading is said", async () => {
   const notice = page.getByRole("alert");
   await notice.getByRole("heading", { name: "The GPU has no room for this model" }).waitFor();
   expect(await notice.getByRole("button", { name: "Load the model again" }).isEnabled()).toBe(true);
+  await notice.getByRole("button", { name: "Choose another model" }).click();
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
   await watched.close();
 });
 
@@ -221,5 +234,57 @@ test("loading can be cancelled, and begun again", async () => {
   release();
   await load.click();
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  await watched.close();
+});
+
+test("after a file that is no model a question waits, and nothing is downloaded until one is chosen", async () => {
+  const fetched: string[] = [];
+  const watched = await openWatched(site, {
+    replayed: true,
+    prepare: (page) =>
+      page.route("**/models/*.gguf", async (route) => {
+        const range = route.request().headers()["range"] ?? "all";
+        if (range !== "bytes=0-1") fetched.push(range);
+        await route.fallback();
+      }),
+  });
+  const { page } = watched;
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await page.setInputFiles("#file", noModel);
+  const notice = page.getByRole("alert");
+  await notice.getByRole("button", { name: "Open another file" }).waitFor();
+  await page.getByLabel("Longest answer").fill("3");
+  await ask(page, "Hello");
+  await turnIs(page, "waiting");
+  await notice.getByRole("button", { name: "Choose another model" }).press("Enter");
+  await page.getByRole("button", { name: "Open a .gguf file" }).waitFor();
+  await turnIs(page, "waiting");
+  await page.setInputFiles("#file", tinyModelPath);
+  await turnIs(page, "done");
+  expect(fetched).toEqual([]);
+  await watched.close();
+});
+
+test("a mistyped address leads back to the choice", async () => {
+  const watched = await openWatched(site, {
+    allowOrigin: "https://models.test",
+    expectedLog: /404/,
+    prepare: (page) =>
+      page.route("https://models.test/**", (route) => route.fulfill({ status: 404, body: "" })),
+  });
+  const { page } = watched;
+  const address = page.getByLabel("Or from an address or hub");
+  await address.fill("https://models.test:99999/x");
+  await address.press("Enter");
+  expect(
+    await address.evaluate((field) => (field as HTMLInputElement).validationMessage),
+  ).toContain("This is no address");
+  await address.fill("https://models.test/tiny.guff");
+  await address.press("Enter");
+  const notice = page.getByRole("alert");
+  await notice.getByRole("heading", { name: "The model file could not be read" }).waitFor();
+  expect(await notice.textContent()).toContain("If you wrote the address, check it.");
+  await notice.getByRole("button", { name: "Choose another model" }).press("Enter");
+  await expect.poll(() => address.inputValue()).toBe("https://models.test/tiny.guff");
   await watched.close();
 });

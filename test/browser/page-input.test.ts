@@ -126,3 +126,22 @@ test("the diagnostics tell of device, model and settings, and of no word that wa
   const answer = (await page.locator(".answer").textContent()) ?? "";
   expect(report).not.toContain(answer.slice(0, 20));
 });
+
+test("where the page has no clipboard, copying says what to do instead", async () => {
+  const plain = await openWatched(site, {
+    replayed: true,
+    init: () => Object.defineProperty(Navigator.prototype, "clipboard", { value: undefined }),
+  });
+  await loadTiny(plain.page);
+  await plain.page.getByLabel("Longest answer").fill("90");
+  await ask(plain.page, "Show some code");
+  await turnIs(plain.page, "done");
+  await plain.page.getByRole("button", { name: "Copy", exact: true }).click();
+  await plain.page.getByText("This page may not copy; select the text instead.").waitFor();
+  await plain.page.getByRole("button", { name: "Copy code" }).first().click();
+  await plain.page.getByText("Selected: press Ctrl+C").waitFor();
+  await plain.page.getByRole("button", { name: "Settings" }).click();
+  await plain.page.getByRole("button", { name: "Copy a link with these settings" }).click();
+  await plain.page.getByText("This page may not copy; take the address of the page.").waitFor();
+  await plain.close();
+});

@@ -34,11 +34,27 @@ test.each([900, 2000, 100_000])("a document of %i tokens is cut to what fits", a
   ];
   const turns = [createTurn(1, { text: "why?", documents })];
   const cut = await fitDocument(engine, { turns, settings: DEFAULT_SETTINGS }, 100);
+  if (cut === undefined) throw new Error("nothing is left");
   const messages = toMessages([createTurn(1, { text: "why?", documents: cut })]);
   const { tokenIds } = await engine.previewPrompt(messages);
   expect(tokenIds.length).toBeLessThanOrEqual(900);
   expect(tokenIds.length).toBeGreaterThan(800);
   expect(cut[1]).toEqual(documents[1]);
+});
+
+test("of several long documents each keeps a part", async () => {
+  const documents = ["a", "b", "c"].map((name) => ({ name, text: name.repeat(5000) }));
+  const turns = [createTurn(1, { text: "why?", documents })];
+  const cut = await fitDocument(engine, { turns, settings: DEFAULT_SETTINGS }, 100);
+  for (const { text } of cut ?? []) expect(text.length).toBeGreaterThan(150);
+  expect(cut).toHaveLength(3);
+});
+
+test("a document that the conversation leaves no room for isn't cut to nothing", async () => {
+  const before = { ...createTurn(1, { text: "x".repeat(890), documents: [] }), answer: "y" };
+  const documents = [{ name: "long", text: "z".repeat(5000) }];
+  const turns = [before, createTurn(2, { text: "why?", documents })];
+  expect(await fitDocument(engine, { turns, settings: DEFAULT_SETTINGS }, 100)).toBeUndefined();
 });
 
 test("costs are said in tokens and time", () => {

@@ -19,7 +19,7 @@ test("an address, a folder's address, a repository, a file of a repository", () 
 });
 
 test("what begins as an address and is none has no model", () => {
-  for (const text of ["https://exa mple/x", "https://:80/", "https://a b"]) {
+  for (const text of ["https://models.test:99999/a.gguf", "https://:80/", "https://a%zz/"]) {
     expect(parseModelAddress(text), text).toBeUndefined();
   }
 });
@@ -28,6 +28,8 @@ test.each([
   ["https://models.test/a.gguf", true],
   ["owner/name", true],
   ["owner/name/file.gguf", true],
+  ["https://models.test/a.gguf ", true],
+  ["https://models test/a.gguf", false],
   ["http://models.test/a.gguf", false],
   ["file:///a.gguf", false],
   ["name", false],

@@ -111,6 +111,9 @@ test.each([
   "kvDtype=q1",
   "ranking=full",
   "layerRows=512,8",
+  "budgetUnit=mib",
+  "buget=96",
+  "toString=1",
 ])("what an address has wrong is told and left out: %s", (query) => {
   expect(settingsFromQuery(query)).toEqual({ settings: DEFAULT_SETTINGS, ignored: [query] });
 });
