@@ -22,10 +22,13 @@ export interface Offer {
   readonly missing: string | undefined;
   /** What of it was kept on this device by an earlier load. */
   readonly kept: KeptCopy | undefined;
+  /** Other model files that are kept on this device. */
+  readonly others: readonly KeptCopy[];
 }
 
 /** A model file that was fetched before, or a part of one. */
 export interface KeptCopy {
+  readonly url: string;
   readonly storedBytes: number;
   readonly totalBytes: number;
   /** The browser promised not to clear it when room gets short. */
@@ -100,7 +103,7 @@ export interface ChatState {
 export function createChatState(offered: ModelChoice, settings: Settings): ChatState {
   return {
     device: undefined,
-    offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined },
+    offer: { choice: offered, bytes: undefined, missing: undefined, kept: undefined, others: [] },
     model: { step: "none" },
     conversationId: 1,
     turns: [],

@@ -37,8 +37,8 @@ export interface Chat {
   loadAgain(): Promise<void>;
   /** Load again with a cache of half the size; the open question is answered then. */
   loadWithLess(): Promise<void>;
-  /** Delete the copy of the model on offer that is kept on this device. */
-  dropKept(): Promise<void>;
+  /** Delete the copy of a model that is kept on this device. */
+  dropKept(url: string): Promise<void>;
   /** Do something with the engine when what runs has ended; nothing where there is none then. */
   useEngine(job: (engine: Engine) => Promise<void>): void;
   /** Give up loading. */
@@ -146,7 +146,7 @@ export function createChat(offered: ModelChoice, settings: Settings, onChange: (
       return chat.loadAgain();
     },
 
-    dropKept: () => offer.dropKept(),
+    dropKept: (url) => offer.dropKept(url),
     useEngine: (job) => slot.use(job),
 
     cancelLoad() {

@@ -17,17 +17,20 @@ export function isKeepable(
   );
 }
 
-/** What this device has of a file; undefined for nothing, and where nothing can be kept. */
-export async function findKept(url: URL): Promise<KeptCopy | undefined> {
+/** What this device has of files that were fetched; nothing where nothing can be kept. */
+export async function listKept(): Promise<KeptCopy[]> {
   const store = await modelStore();
-  const found = (await store.list()).find((file) => file.url === url.href);
-  if (found === undefined || found.storedBytes === 0) return undefined;
-  const { storedBytes, totalBytes } = found;
-  return { storedBytes, totalBytes, isPersisted: store.isPersisted };
+  const files = (await store.list()).filter(({ storedBytes }) => storedBytes > 0);
+  return files.map((file) => ({ ...file, isPersisted: store.isPersisted }));
+}
+
+/** What this device has of one of them. */
+export async function findKept(url: URL): Promise<KeptCopy | undefined> {
+  return (await listKept()).find((copy) => copy.url === url.href);
 }
 
 /** Let go of the copy of a file. */
-export async function dropKept(url: URL): Promise<void> {
+export async function dropKept(url: string): Promise<void> {
   await (await modelStore()).delete(url);
 }
 

@@ -14,14 +14,16 @@ export function parseModelAddress(text: string): ModelChoice | undefined {
   if (wanted.startsWith("https://")) {
     if (!URL.canParse(wanted)) return undefined;
     const url = new URL(wanted);
-    return {
-      name: url.pathname.split("/").findLast((part) => part !== "") ?? url.host,
-      source: url,
-    };
+    return { name: nameOfUrl(url), source: url };
   }
   const [owner, name, ...path] = wanted.split("/");
   const repository = `${owner}/${name}`;
   if (path.length === 0) return { name: repository, source: { repository } };
   const file = path.join("/");
   return { name: path.at(-1) ?? file, source: { repository, file } };
+}
+
+/** What a model at an address is called: the last part of it. */
+export function nameOfUrl(url: URL): string {
+  return url.pathname.split("/").findLast((part) => part !== "") ?? url.host;
 }

@@ -1,6 +1,6 @@
 import { openUrlSource } from "../src/index.ts";
-import type { ChatState } from "./chat-state.ts";
-import { dropKept, findKept } from "./kept-models.ts";
+import type { ChatState, KeptCopy } from "./chat-state.ts";
+import { dropKept, listKept } from "./kept-models.ts";
 import { describeLoadProblem } from "./problem.ts";
 
 /** What is known of the model that the page offers first. */
@@ -9,8 +9,8 @@ export interface ModelOffer {
   look(): Promise<void>;
   /** What this device has of it. */
   lookForKept(): Promise<void>;
-  /** Delete the copy that is kept on this device. */
-  dropKept(): Promise<void>;
+  /** Delete a copy that is kept on this device. */
+  dropKept(url: string): Promise<void>;
 }
 
 /** @param update changes the state and lets it be shown */
@@ -34,14 +34,15 @@ export function createModelOffer(
     },
 
     async lookForKept() {
-      if (!isElsewhere) return;
       // Without storage there is nothing to find, and nothing to say.
-      const kept = await findKept(source).catch(() => undefined);
-      update({ offer: { ...state.offer, kept } });
+      const all = await listKept().catch(() => []);
+      const isOffered = ({ url }: KeptCopy): boolean => isElsewhere && url === source.href;
+      const others = all.filter((copy) => !isOffered(copy));
+      update({ offer: { ...state.offer, kept: all.find(isOffered), others } });
     },
 
-    async dropKept() {
-      if (isElsewhere) await dropKept(source);
+    async dropKept(url) {
+      await dropKept(url);
       await offer.lookForKept();
     },
   };

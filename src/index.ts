@@ -20,7 +20,7 @@ export type { HttpOptions } from "./hub/http-range.ts";
 export type { DownloadOptions } from "./hub/download.ts";
 export type { DownloadProgress } from "./hub/progress.ts";
 export type { CheckOptions } from "./hub/stored-file.ts";
-export type { HubModel } from "./hub/hub-repository.ts";
+export { hubAddress, type HubModel } from "./hub/hub-repository.ts";
 export {
   type ModelStore,
   modelStore,

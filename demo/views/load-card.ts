@@ -2,9 +2,11 @@ import { DEFAULT_MODEL } from "../default-model.ts";
 import { button, el, setHidden, setText } from "../dom.ts";
 import { formatMiB } from "../format.ts";
 import type { KeptCopy, ModelChoice, Offer } from "../chat-state.ts";
-import { ADDRESS_PATTERN, parseModelAddress } from "../model-address.ts";
+import { nameOfUrl } from "../model-address.ts";
 import type { Settings } from "../settings.ts";
+import { createAddressForm } from "./address-form.ts";
 import { createForecastCard } from "./forecast-card.ts";
+import { createKeptList } from "./kept-list.ts";
 
 /** The choice of a model: the one on offer with its size, or a file. */
 export interface LoadCard {
@@ -17,7 +19,8 @@ export interface LoadCardActions {
   openFile(): void;
   /** What the user wrote an address or a repository of. */
   loadChoice(choice: ModelChoice): void;
-  dropKept(): void;
+  /** Delete the copy of this address. */
+  dropKept(url: string): void;
 }
 
 /** Make the card; nothing is downloaded before a button is pressed. */
@@ -29,40 +32,20 @@ export function createLoadCard({
 }: LoadCardActions): LoadCard {
   const load = button(`Load ${DEFAULT_MODEL.name}`, loadOffer, { class: "primary" });
   const size = el("span", { class: "load-size" });
+  let shownKept: KeptCopy | undefined;
   const missing = el("p", { class: "caption" });
   const keptText = el("span", { class: "caption" });
   const kept = el(
     "p",
     { class: "load-row" },
     keptText,
-    button("Delete the copy", dropKept, { class: "quiet" }),
+    button("Delete the copy", () => shownKept && dropKept(shownKept.url), { class: "quiet" }),
   );
   const forecast = createForecastCard();
-  const address = el("input", {
-    type: "text",
-    id: "model-address",
-    required: true,
-    pattern: ADDRESS_PATTERN,
-    title: "an https address, or owner/name of a repository, with /file.gguf for one file of it",
-    placeholder: "https://…/model.gguf or owner/name",
-    autocomplete: "off",
-    spellcheck: "false",
-  });
-  const byAddress = el(
-    "form",
-    { class: "load-row" },
-    el("label", { class: "caption", for: "model-address" }, "Or from an address or hub"),
-    address,
-    el("button", { type: "submit" }, "Load"),
+  const others = createKeptList(
+    (url) => loadChoice({ name: nameOfUrl(new URL(url)), source: new URL(url) }),
+    dropKept,
   );
-  byAddress.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const choice = parseModelAddress(address.value);
-    if (choice !== undefined) return loadChoice(choice);
-    address.setCustomValidity("This is no address: look for a mistake in its host or port.");
-    address.reportValidity();
-  });
-  address.addEventListener("input", () => address.setCustomValidity(""));
   const element = el(
     "section",
     { class: "card load-card" },
@@ -78,11 +61,14 @@ export function createLoadCard({
       button("Open a .gguf file", openFile),
       el("span", { class: "caption" }, "or drop one (or safetensors and json files) on the page"),
     ),
-    byAddress,
+    createAddressForm(loadChoice),
+    others.element,
   );
   return {
     element,
-    render({ bytes, missing: reason, kept: copy }, settings) {
+    render({ bytes, missing: reason, kept: copy, others: copies }, settings) {
+      shownKept = copy;
+      others.render(copies);
       forecast.render(settings);
       setText(keptText, copy === undefined ? "" : keptWords(copy));
       setHidden(kept, copy === undefined);

@@ -30,7 +30,7 @@ export function createStageView(place: HTMLElement, chat: Chat, actions: StageAc
     loadOffer: () => void chat.load(state.offer.choice),
     openFile: actions.openFile,
     loadChoice: (choice) => void chat.load(choice),
-    dropKept: () => void chat.dropKept(),
+    dropKept: (url) => void chat.dropKept(url),
   });
   const steps = createLoadSteps(() => chat.cancelLoad());
   const welcome = createWelcome(actions.suggest, () => chat.bringBack());

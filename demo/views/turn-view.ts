@@ -67,11 +67,8 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
     el("h2", { class: "speaker" }, "Answer"),
     answer,
     el("div", { class: "turn-foot", "aria-live": "off" }, bar, figures.element),
-    el(
-      "p",
-      { class: "turn-row" },
-      ...[status, versions.element, goOn, again, compare, copy, edit, remove, copied],
-    ),
+    el("p", { class: "turn-row turn-said" }, status, versions.element, copied),
+    el("p", { class: "turn-row" }, goOn, again, compare, copy, edit, remove),
     cost,
     notice,
     comparison.element,
@@ -94,7 +91,7 @@ export function createTurnView(turn: Turn, actions: TurnActions): TurnView {
       setText(refused, "Not sent yet: an answer is being made. Wait for it, or stop it.");
     };
     const said = el("span", { class: "caption" });
-    const refused = el("span", { class: "caption", role: "status" });
+    const refused = el("span", { class: "copied", role: "status" });
     const editor = el(
       "div",
       { class: "question-editor" },

@@ -205,6 +205,8 @@ test("the needle's verdict and the tint of the tokens come from the kept positio
       return data.tokens.reduce((sum, token) => sum + token.kept, 0);
     });
   await expect.poll(kept).toBe(heads * rows[3][1]);
+  await page.getByLabel("KV head").selectOption("1");
+  await expect.poll(kept).toBe(rows[3][1]);
 });
 
 test("side by side: both caches answer the same prompt, and the conversation stays", async () => {
@@ -377,6 +379,10 @@ test("a long paste becomes a document; one that is too long can be cut to fit", 
   await undo.getByRole("button", { name: "Undo" }).press("Enter");
   await cut.waitFor();
   expect(await focusedIs()).toBe("question");
+  await cut.click();
+  await turnIs(page, "reading");
+  await page.keyboard.press("Escape");
+  await turnIs(page, "stopped");
 });
 
 /** Each layer's budget and rows in use, as a pyramid draws them. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -7,6 +8,7 @@ import {
   openBuiltSite,
   openWatched,
   TINY_MODEL,
+  tinyModelPath,
   type WatchOptions,
 } from "./site.ts";
 
@@ -168,12 +170,14 @@ async function answerFromSite(route: Route, path: string): Promise<void> {
 
 test("a model loads from an address that the user gives, and nothing else is asked for there", async () => {
   const asked: string[] = [];
+  const ranges: string[] = [];
   const watched = await openWatched(site, {
     replayed: true,
     allowOrigin: "https://models.test",
     prepare: (page) =>
       page.context().route("https://models.test/**", async (route) => {
         asked.push(route.request().url());
+        ranges.push(route.request().headers()["range"] ?? "");
         await answerFromSite(route, TINY_MODEL);
       }),
   });
@@ -185,9 +189,31 @@ test("a model loads from an address that the user gives, and nothing else is ask
   expect(asked).toEqual([]);
   await address.fill("https://models.test/some/tiny.gguf");
   await address.press("Enter");
+  // Its size is said before more than its end is asked for.
+  const loadIt = page.getByRole("button", { name: "Load it" });
+  await loadIt.waitFor();
+  const mib = ((await stat(tinyModelPath)).size / 2 ** 20).toFixed(1);
+  const ahead = page.locator(".address-ahead");
+  expect(await ahead.innerText()).toContain(`tiny.gguf: ${mib}\u00a0MiB to get.`);
+  expect(await ahead.innerText()).toMatch(/The browser leaves [\d,.]+\sMiB to keep it in\./);
+  expect(ranges).toEqual(["bytes=0-1"]);
+  await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
   expect(new Set(asked)).toEqual(new Set(["https://models.test/some/tiny.gguf"]));
   expect(await page.locator("#model-name").innerText()).toBe("tiny.gguf");
+
+  // It is kept: said, loaded without the network, deleted.
+  await page.getByRole("button", { name: "Change the model" }).click();
+  const requests = asked.length;
+  await page.getByRole("button", { name: "Load tiny.gguf from this device" }).click();
+  await page.getByRole("heading", { name: "Ask a question" }).waitFor();
+  expect(asked).toHaveLength(requests);
+  await page.getByRole("button", { name: "Change the model" }).click();
+  expect(await page.locator(".kept-models").innerText()).toContain(`${mib}\u00a0MiB`);
+  await page.getByRole("button", { name: "Delete tiny.gguf from this device" }).press("Enter");
+  await expect.poll(() => page.locator(".kept-models").isVisible()).toBe(false);
+  await address.press("Enter");
+  await expect.poll(() => ahead.innerText()).toContain("MiB to get.");
   await watched.close();
 });
 
@@ -220,6 +246,7 @@ test("a file of a hub is held against the hub's hash, and the steps say so", asy
   const address = page.getByRole("textbox", { name: "Or from an address or hub" });
   await address.fill("tests/tiny/tiny.gguf");
   await address.press("Enter");
+  await page.getByRole("button", { name: "Load it" }).click();
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
   const [got, checked] = ["Get the file", "Check the file"].map((step) => seen.indexOf(step));
   expect(got).toBeGreaterThanOrEqual(0);
@@ -248,6 +275,8 @@ test("a repository of a hub loads by its name; its files come from there alone",
   const address = page.getByRole("textbox", { name: "Or from an address or hub" });
   await address.fill("tests/tiny");
   await address.press("Enter");
+  await page.getByText(/tests\/tiny: [\d.]+\sMiB to get. It isn’t kept on this device./).waitFor();
+  await page.getByRole("button", { name: "Load it" }).click();
   await page.getByRole("heading", { name: "Ask a question" }).waitFor();
   expect(await page.locator("#model-name").innerText()).toBe("tests/tiny");
   expect(new Set(asked)).toContain("config.json");

@@ -265,7 +265,7 @@ test("after a file that is no model a question waits, and nothing is downloaded 
   await watched.close();
 });
 
-test("a mistyped address leads back to the choice", async () => {
+test("a mistyped address is said at the choice, before anything is loaded", async () => {
   const watched = await openWatched(site, {
     allowOrigin: "https://models.test",
     expectedLog: /404/,
@@ -281,10 +281,10 @@ test("a mistyped address leads back to the choice", async () => {
   ).toContain("This is no address");
   await address.fill("https://models.test/tiny.guff");
   await address.press("Enter");
-  const notice = page.getByRole("alert");
-  await notice.getByRole("heading", { name: "The model file could not be read" }).waitFor();
-  expect(await notice.textContent()).toContain("If you wrote the address, check it.");
-  await notice.getByRole("button", { name: "Choose another model" }).press("Enter");
-  await expect.poll(() => address.inputValue()).toBe("https://models.test/tiny.guff");
+  const ahead = page.locator(".address-ahead");
+  await expect.poll(() => ahead.innerText()).toContain("404");
+  expect(await ahead.innerText()).toContain("Check the address.");
+  expect(await page.getByRole("button", { name: "Load it" }).isVisible()).toBe(false);
+  expect(await address.inputValue()).toBe("https://models.test/tiny.guff");
   await watched.close();
 });

@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { recordMainThread } from "./replay/main-thread.ts";
@@ -7,9 +8,13 @@ import {
   loadTiny,
   openBuiltSite,
   openWatched,
+  TINY_MODEL,
   turnIs,
   type WatchedPage,
 } from "./site.ts";
+
+/** What makes up a model in Hugging Face's files. */
+const PARTS = /\.(safetensors|json|jinja)$/;
 
 let site: BuiltSite;
 let watched: WatchedPage;
@@ -72,6 +77,43 @@ function keptTurn(question: string): Promise<unknown> {
     question,
   );
 }
+
+/** Drop files on the page, each with a text or with what the site serves at its address. */
+async function drop(
+  files: readonly { readonly name: string; readonly text?: string; readonly from?: string }[],
+): Promise<void> {
+  await page.evaluate(async (wanted) => {
+    const dataTransfer = new DataTransfer();
+    for (const { name, text, from = "" } of wanted) {
+      const content = text ?? (await (await fetch(from)).blob());
+      dataTransfer.items.add(new File([content], name));
+    }
+    dispatchEvent(new DragEvent("dragover", { dataTransfer, cancelable: true }));
+    dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+  }, files);
+}
+
+test("what is dropped on the page is taken for what it is: weights with their files, a model file, a text", async () => {
+  const modelName = page.locator("#model-name");
+  const names = (await readdir("test/golden/data/hf-llama")).filter((name) => PARTS.test(name));
+  expect(names).toContain("config.json");
+  await drop(names.map((name) => ({ name, from: `hf-llama/${name}` })));
+  await expect.poll(() => modelName.innerText()).toMatch(/^model-0000\d-of-00003\.safetensors$/);
+  await drop([{ name: "dropped.gguf", from: TINY_MODEL }]);
+  await expect.poll(() => modelName.innerText()).toBe("dropped.gguf");
+  // Without what belongs to them, weights are refused, and what is loaded stays.
+  await drop([{ name: "alone.safetensors", from: `hf-llama/${names.at(-1)}` }]);
+  await expect
+    .poll(() => page.locator("#refused").innerText())
+    .toContain("dropped.gguf stays loaded");
+  expect(await modelName.innerText()).toBe("dropped.gguf");
+  await page.getByRole("button", { name: "Dismiss" }).click();
+
+  await drop([{ name: "notes.md", text: "# Notes\n\nOn terraces." }]);
+  const chip = page.locator("#documents summary");
+  await expect.poll(() => chip.innerText()).toMatch(/^notes\.md \d+\stokens?$/);
+  await page.getByRole("button", { name: "Remove notes.md" }).click();
+});
 
 test("the sample of a long chat puts its turns before the question, and says that no model wrote them", async () => {
   await page.getByRole("button", { name: "Go on with a long chat" }).click();
