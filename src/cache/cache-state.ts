@@ -9,7 +9,7 @@ export interface CacheState {
   readonly mostTokens: number;
   /** Tokens of the last prompt, which a share budget is a share of. */
   readonly promptTokens: number;
-  /** Of the last compression. */
+  /** Of the last compression; of what was appended since only its room. */
   readonly plan: CachePlan | undefined;
   /** Attention mass that the last compression kept, `[layer][head]`. */
   readonly mass: readonly number[];
@@ -37,28 +37,40 @@ export function settled(state: CacheState, tokens: number, overran: boolean): Ca
   return { ...state, tokens, mostTokens, queriesEnd: overran ? Infinity : tokens };
 }
 
-/** The state when a compression is done that kept `mass` of the window's attention. */
+/**
+ * The state when a compression is done that kept `mass` of the window's attention. Where it was not to `evict`,
+ * rows were only appended, and what the one before has kept stays true.
+ */
 export function compressed(
-  { mostTokens, wholeFrom }: CacheState,
+  { mostTokens, wholeFrom, plan: before, mass: massBefore }: CacheState,
   { tokens, work: { plan } }: Compression,
   {
     promptTokens,
     windowSize,
     mass,
+    evict,
   }: Pick<CacheState, "promptTokens" | "mass"> & {
     readonly windowSize: number;
+    readonly evict: boolean;
   },
 ): CacheState {
+  const kept = evict ? undefined : before;
   return {
     tokens,
     mostTokens: Math.max(mostTokens, tokens),
     promptTokens,
-    plan,
-    mass,
+    plan: kept === undefined ? plan : grown(kept, plan.capacities),
+    mass: kept === undefined ? mass : massBefore,
     // The window is never evicted: each head's last rows are the last tokens.
     wholeFrom: plan.evicts ? tokens - windowSize : wholeFrom,
     queriesEnd: tokens,
   };
+}
+
+/** A plan whose heads have got other capacities since, with no other budgets: all got as many rows. */
+function grown(plan: CachePlan, capacities: readonly number[]): CachePlan {
+  const more = (capacities[0] as number) - (plan.capacities[0] as number);
+  return { ...plan, capacities, spareRows: plan.spareRows + more };
 }
 
 /**

@@ -109,7 +109,7 @@ export class CompressedCache implements KvCache {
     const run = await this.#begin(newTokens, promptTokens, evict);
     try {
       return (this.#prefill = await CompressedPrefill.create(run, this.#parts, {
-        taken: () => this.#take(run, promptTokens),
+        taken: () => this.#take(run, promptTokens, evict),
         closed: () => (this.#prefill = undefined),
       }));
     } catch (error) {
@@ -124,7 +124,7 @@ export class CompressedCache implements KvCache {
     const run = await this.#begin(0, promptTokens, true);
     try {
       await run.recordAll();
-      await this.#take(run, promptTokens);
+      await this.#take(run, promptTokens, true);
     } catch (error) {
       run.cancel();
       throw error;
@@ -241,7 +241,7 @@ export class CompressedCache implements KvCache {
   }
 
   /** Read what the GPU made of the table, and the attention mass that is kept. */
-  async #take(run: Compression, promptTokens: number): Promise<void> {
+  async #take(run: Compression, promptTokens: number, evict: boolean): Promise<void> {
     run.release();
     const [table, masses] = (await readBack(this.#gpu, [
       { buffer: this.table, bytes: tableBytes(this.shape) },
@@ -250,6 +250,6 @@ export class CompressedCache implements KvCache {
     this.#rows.readTable(asWords(table, Uint32Array));
     const { windowSize } = this.options;
     const mass = [...asWords(masses, Float32Array)];
-    this.#state = compressed(this.#state, run, { promptTokens, windowSize, mass });
+    this.#state = compressed(this.#state, run, { promptTokens, windowSize, mass, evict });
   }
 }

@@ -121,7 +121,7 @@ export interface KvCache {
   readonly hostBytes: number;
   /**
    * Prepare for `newTokens` more tokens of a prompt of `promptTokens` (all turns together). Unless
-   * `evict`, all rows stay, whatever the budget.
+   * `evict`, all rows stay, whatever the budget: they are appended as decode would.
    */
   beginPrefill(newTokens: number, promptTokens: number, evict: boolean): Promise<CachePrefill>;
   /**

@@ -30,7 +30,7 @@ export interface PlanInput {
   readonly capacities: readonly number[];
   /** Rows of the longest head of all; more than the mean where heads differ. */
   readonly longest: number;
-  /** False: every row stays, whatever the budget. */
+  /** False: every row stays, whatever the budget; spare rows are used up before there are more. */
   readonly evict: boolean;
 }
 
@@ -62,7 +62,9 @@ export function planCache(
   input: PlanInput,
 ): CachePlan {
   if (options.policy.scorer === null) return planFull(shape, input);
-  const spare = spareRows(options.windowSize);
+  // Every head has as many rows to spare.
+  const left = (input.capacities[0] as number) - (input.lengths[0] as number) - input.newTokens;
+  const spare = input.evict ? spareRows(options.windowSize) : Math.max(left, 0);
   const budgets = layerBudgets(shape, options, input);
   const candidates = input.lengths.map((length) => length + input.newTokens);
   const rows = candidates.map((all, l) =>

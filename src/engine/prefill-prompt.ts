@@ -71,7 +71,7 @@ export async function prefillPrompt(
 
 /**
  * Read what there is of an answer behind its prompt, as decode had appended it, and choose its next token:
- * the one that would have come.
+ * the one that would have come. Where the cache has no more room it is compressed, as it was then.
  */
 export async function readAnswer(
   runtime: Runtime,
@@ -80,12 +80,18 @@ export async function readAnswer(
   promptTokens: number,
   { sampling, signal }: PromptOptions,
 ): Promise<void> {
-  const choose = async ({ recorder, hidden, submit }: PrefillEnd, pass: Pass): Promise<void> => {
-    if (!pass.isLast) return;
-    writeState(runtime, promptTokens + answer.length, answer.length);
-    decoder.recordNext(recorder, hidden, pass.tokens - 1, sampling);
-    await submit();
-  };
-  const options = { signal, promptTokens, evict: false };
-  await prefillPasses(runtime, Uint32Array.from(answer), choose, options);
+  const { cache } = runtime;
+  const total = answer.length;
+  for (let first = 0, end = 0; first < total; first = end) {
+    if (cache.room() === 0) await cache.makeRoom(cache.tokens);
+    end = Math.min(first + cache.room(), total);
+    const choose = async ({ recorder, hidden, submit }: PrefillEnd, pass: Pass): Promise<void> => {
+      if (!pass.isLast || end < total) return;
+      writeState(runtime, promptTokens + total, total);
+      decoder.recordNext(recorder, hidden, pass.tokens - 1, sampling);
+      await submit();
+    };
+    const options = { signal, promptTokens, evict: false };
+    await prefillPasses(runtime, Uint32Array.from(answer.slice(first, end)), choose, options);
+  }
 }

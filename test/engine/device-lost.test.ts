@@ -6,6 +6,8 @@ import {
   DeviceLostError,
   type Engine,
   type GenerateOptions,
+  type GenerateResult,
+  type LayerMemory,
   loadEngine,
 } from "../../src/index.ts";
 import { story } from "./chat.ts";
@@ -36,6 +38,11 @@ function loseAt(faulty: FaultyGpu, ...counts: readonly number[]): () => void {
   return () => {
     if (counts.includes(++calls)) faulty.lose();
   };
+}
+
+/** A report without what is measured: kernels that read an answer round in another way than those that write one. */
+function withoutMass<T extends { readonly layers: readonly LayerMemory[] }>(report: T): T {
+  return { ...report, layers: report.layers.map((layer) => ({ ...layer, keptMass: [] })) };
 }
 
 /** The error of a promise that must fail. */
@@ -113,6 +120,45 @@ describe.each(ANSWERS)(
     });
   },
 );
+
+test.each<readonly [string, CacheOptions]>([
+  ["full", {}],
+  ["pyramidkv", { policy: "pyramidkv", budget: 64 }],
+  ["equal layers", { policy: "snapkv", budget: 48 }],
+  ["ragged heads", { policy: "ada-kv", budget: 48 }],
+  ["bytes", { policy: "pyramidkv", budget: "200KB" }],
+])("reports and memory are as if no device had been lost: %s", async (_name, cache) => {
+  const { faulty, engine } = await open(cache);
+  // More than two compressions' spare rows, and some more.
+  const options = { maxTokens: 150 };
+  const run = async (loseAfter = Infinity): Promise<GenerateResult> => {
+    const generation = engine.generate(PROMPT, options);
+    let [tokens, isLost] = [0, false];
+    for await (const piece of generation) {
+      tokens += piece.tokenIds.length;
+      if (!isLost && tokens >= loseAfter) faulty.lose();
+      isLost ||= tokens >= loseAfter;
+    }
+    return generation.result;
+  };
+  const told = ({ cache: report, memory: { kv }, tokenIds }: GenerateResult): object => ({
+    tokenIds: tokenIds.length,
+    report: withoutMass(report),
+    kv: { ...withoutMass(kv), peak: 0 },
+  });
+  const expected = await run();
+  for (const after of [20, 70, 140]) {
+    await engine.generate(digits(20), { maxTokens: 1 }).result; // what follows does not begin in the cache
+    const before = faulty.devices();
+    const result = await run(after);
+    expect(faulty.devices()).toBe(before + 1);
+    expect(told(result)).toEqual(told(expected));
+    const [masses, wanted] = [result, expected].map(({ cache: { layers } }) =>
+      layers.flatMap(({ keptMass }) => keptMass),
+    );
+    for (const [i, mass] of masses.entries()) expect(mass).toBeCloseTo(wanted[i], 1);
+  }
+});
 
 test("the third loss in one answer ends it, with the text so far, and the engine works on", async () => {
   const { faulty, engine } = await open();
