@@ -16,12 +16,14 @@ export interface CacheOptions {
   readonly policy?: PolicyName;
   /**
    * Mean rows per layer and KV head (`256`), a share of the prompt (`"12%"`, the default), or bytes
-   * that buy the whole cache (`"24MB"`).
+   * that buy the whole cache (`"24MB"`). A share of a prompt so short that it is less than the window
+   * (or the sinks) and one row counts as that: `budget` in the report tells. As many rows as the
+   * prompt has evict nothing until the answer has used up the spare rows (64, or a longer window's).
    */
   readonly budget?: number | string;
   /** Rows per KV head of each layer, instead of what the policy computes. */
   readonly layerBudgets?: readonly number[];
-  /** Last tokens whose attention ranks the others; they are always kept. Default 8. */
+  /** Last tokens whose attention ranks the others; they are always kept. 1 to 256, default 8. */
   readonly windowSize?: number;
   /** PyramidKV: the top layer keeps `1 / beta` of the mean beyond the window. Default 20. */
   readonly beta?: number;

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type ChatMessage, type GenerateOptions, SourceError } from "../index.ts";
 import { resolveSampling } from "../sampling/options.ts";
 import { type Args, type OptionSpecs, readArgs, UsageError } from "./args.ts";
+import { cacheLine } from "./cache-line.ts";
 import { CACHE_OPTIONS } from "./cache-options.ts";
 import { reportWithKept, withEngine } from "./engine.ts";
 import { MODEL_OPTIONS } from "./model.ts";
@@ -39,6 +40,8 @@ export async function generate(argv: readonly string[]): Promise<void> {
     if (!args.flag("json")) {
       for await (const piece of generation) process.stdout.write(piece.text);
       process.stdout.write("\n");
+      const { cache } = await generation.result;
+      if (cache.policy !== "full") process.stderr.write(`${cacheLine(cache)}\n`);
       return;
     }
     const result = await generation.result;

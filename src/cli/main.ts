@@ -28,7 +28,7 @@ export const HELP: string = `ziggurat: language models on WebGPU, with a compres
       [--only rates,compression,decode,answer]
 
 Cache options: --policy full|streaming-llm|snapkv|pyramidkv|tova|knorm|ada-kv
-  --budget 256|12%|24MB  --layer-budgets A,B,…  --window N  --beta B  --pool avg:5|max:7
+  --budget 256|12%|24MB  --layer-budgets A,B,…  --window 1-256  --beta B  --pool avg:5|max:7
   --sinks N  --head-floor F  --kv-dtype f16|f32  --kept (lists the kept positions)
 
 M is the path of a GGUF file, its URL, or a hub id such as owner/repository/file.gguf; or a folder of

@@ -31,7 +31,7 @@ export async function withSmallerPlan(
 }
 
 async function planIfItFits(
-  { gpu, config, cache: { options, shape } }: Runtime,
+  { gpu, config, passTokens, cache: { options, shape } }: Runtime,
   promptTokens: number,
   budget: number,
 ): Promise<SmallerPlan | undefined> {
@@ -39,9 +39,10 @@ async function planIfItFits(
   const policy = name === "full" ? "pyramidkv" : (name as SmallerPlan["cache"]["policy"]);
   const cache: CacheOptions = { policy, budget, kvDtype: shape.dtype };
   const model = { ...config, tiesEmbedding: true, qkvBias: false }; // of the weights, which are there
+  const hiddenBytes = passTokens * config.hiddenSize * 4;
   let plan: MemoryPlan;
   try {
-    plan = planMemory({ model, weights: 0, tokens: promptTokens, cache });
+    plan = planMemory({ model, weights: 0, tokens: promptTokens, cache, hiddenBytes });
   } catch (error) {
     if (error instanceof InvalidOptionError) return undefined; // the budget holds no window
     throw error;

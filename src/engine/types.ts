@@ -169,7 +169,10 @@ export interface Engine extends ChatEngine {
    * @throws InvalidOptionError, ChatTemplateError; the signal's reason when aborted.
    */
   previewPrompt(prompt: Prompt, options?: CallOptions): Promise<PromptPreview>;
-  /** Log-probabilities of a text's own tokens after a context: the yardstick for quality. */
+  /**
+   * Log-probabilities of a text's own tokens after a context: the yardstick for quality. What the cache
+   * held is forgotten: the conversation's next prompt is read from its beginning.
+   */
   score(text: string | readonly number[], options: ScoreOptions): Promise<ScoreResult>;
   /**
    * Compress the cache in another way from now on. What it holds is dropped, so that the next call

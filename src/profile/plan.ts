@@ -82,6 +82,8 @@ export interface MemoryPlan {
   readonly passes: number;
   /** Hidden states and what else a prefill has in work, while it runs. */
   readonly activations: number;
+  /** The hidden states among them: one buffer of f32 for all tokens of a pass. */
+  readonly hidden: number;
   /** Logits, one row of activations and Params: held as long as the model is loaded. */
   readonly decode: { readonly activations: number; readonly uniforms: number };
   /** Weights, the cache and what decoding holds: after the prompt was read. */
@@ -145,6 +147,7 @@ export function planMemory(request: PlanRequest): MemoryPlan {
     evicts: plan.evicts,
     passes: plan.passes,
     activations,
+    hidden: 4 * model.hiddenSize * Math.min(tokens, most),
     decode,
     total: held + kv.final,
     peak: held + kv.peak + reading,

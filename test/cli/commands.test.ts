@@ -57,6 +57,15 @@ describe("generate", () => {
     });
   });
 
+  test("tells what a cache did beside the text that it prints", async () => {
+    const argv = ["generate", "--model", MODEL, "--prompt", PROMPT, "--raw", "--max-tokens", "3"];
+    const { text } = await engine.generate(PROMPT, { maxTokens: 3 }).result;
+    expect(await ziggurat(...argv)).toMatchObject({ stdout: `${text}\n`, stderr: "" });
+    const { stdout, stderr } = await ziggurat(...argv, "--policy", "snapkv", "--budget", "1000");
+    expect(stdout).toBe(`${text}\n`);
+    expect(stderr).toMatch(/^cache: snapkv keeps all \d+ tokens, within its budget\n$/);
+  });
+
   test("takes the prompt from a file, byte for byte", async () => {
     const prompt = "Zeile 1\n\n  Grüße, 你好 👋🏽\n";
     const file = await folder.write("prompt.txt", prompt);

@@ -73,7 +73,8 @@ describe("the full cache's bytes", () => {
       Array.from({ length: 4 }, () => ({
         capacity: rows,
         length: tokens,
-        bytes: 4 * 32 * 2 * rows,
+        bytes: bytes(rows) / 4,
+        fullBytes: bytes(rows) / 4,
       })),
     );
   });

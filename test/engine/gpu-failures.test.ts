@@ -9,14 +9,15 @@ import {
   bufferSource,
   loadEngine,
 } from "../../src/index.ts";
+import { planMemory } from "../../src/profile.ts";
 import { goldenPath } from "../golden/format.ts";
 import { type FaultyGpu, faultyGpu } from "./faulty-gpu.ts";
 import { digits, tinyFile } from "./tiny-models.ts";
 
-async function open(): Promise<{ faulty: FaultyGpu; engine: Engine }> {
+async function open(options: LoadOptions = {}): Promise<{ faulty: FaultyGpu; engine: Engine }> {
   const faulty = faultyGpu();
   const source = bufferSource(tinyFile("tiny-flow"), "tiny.gguf");
-  return { faulty, engine: await loadEngine(source, { gpu: faulty.gpu }) };
+  return { faulty, engine: await loadEngine(source, { ...options, gpu: faulty.gpu }) };
 }
 
 const greedy = async (engine: Engine): Promise<readonly number[]> =>
@@ -212,6 +213,27 @@ test("a prompt that does not fit comes with a smaller plan, and that one fits", 
     faulty.limitBytes(Infinity);
     await engine.setCache({});
   }
+  await engine.destroy();
+});
+
+test("a smaller plan counts the passes in which the engine reads", async () => {
+  const hiddenBytes = 100 * 128 * 4; // `tiny-flow` has 128 numbers per hidden state
+  const { faulty, engine } = await open({ hiddenBytes });
+  const prompt = digits(600);
+  const whole = await engine.generate(prompt, { maxTokens: 1 }).result;
+  await engine.setCache({});
+  const held = faulty.liveBytes();
+  faulty.limitBytes(held + Math.floor(0.6 * (whole.memory.peak - held)));
+  const error = await failure(engine.generate(prompt, { maxTokens: 1 }).result);
+  const {
+    promptTokens: tokens = 0,
+    cache = {},
+    bytes,
+  } = (error as GpuOutOfMemoryError).smaller ?? {};
+  const model = { ...engine.config, tiesEmbedding: true, qkvBias: false };
+  const plan = planMemory({ model, weights: 0, tokens, cache, hiddenBytes });
+  expect(plan.passes).toBeGreaterThan(1);
+  expect(bytes).toBe(plan.peak - plan.decode.activations - plan.decode.uniforms);
   await engine.destroy();
 });
 

@@ -49,6 +49,14 @@ describe("a plan", () => {
     expect(pyramid.peak).toBeLessThan(full.peak);
   });
 
+  test("tells the hidden states of a pass, and how many there are", () => {
+    const request = { model: SMOLLM2, weights: "q4", tokens: 1000, cache: {} } as const;
+    expect(planMemory(request)).toMatchObject({ hidden: 1000 * 576 * 4, passes: 1 });
+    const parts = planMemory({ ...request, hiddenBytes: 300 * 576 * 4 });
+    expect(parts).toMatchObject({ hidden: 300 * 576 * 4, passes: 4 });
+    expect(parts.activations).toBeGreaterThan(parts.hidden);
+  });
+
   test("has the weights of SmolLM2-135M as Q4_1 with a Q8_0 embedding", () => {
     const matrices = 30 * 576 * (576 + 2 * 192 + 576 + 3 * 1536);
     const embedding = 49_152 * 576;
