@@ -85,7 +85,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     let adapters: readonly FoundAdapter[] = [];
     await run("adapters", async () => {
       adapters = await listAdapters();
-      return { passed: 0, failed: 0 };
+      const lacks = HAS_SWIFTSHADER && !adapters.some(({ name }) => name === "swiftshader");
+      if (lacks)
+        console.error(
+          "SwiftShader, which comes with `npm ci`, must be there, and could not be opened",
+        );
+      return { passed: 0, failed: lacks ? 1 : 0 };
     });
     if (has("kernels")) {
       for (const adapter of adapters) {
@@ -115,6 +120,9 @@ const ONE_CORE = { LP_NUM_THREADS: "0" };
 
 /** Kernel tests compile several hundred pipelines and run each for a moment: LLVM's optimisations aren't worth their time. */
 const QUICK_TO_COMPILE = { ...ONE_CORE, GALLIVM_PERF: "nopt" };
+
+/** There it comes with a dev dependency, so it must be found, whatever else is. */
+const HAS_SWIFTSHADER = process.platform === "linux" && process.arch === "x64";
 
 /** Finds the adapters and says what they are; none is an error. */
 async function listAdapters(): Promise<readonly FoundAdapter[]> {
