@@ -6,6 +6,10 @@ import { buildTypes } from "./build-types.ts";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Small modules that nearly every part needs: one file for all of them. */
+const BASICS =
+  /\/src\/(errors|on-demand|formats\/byte-source|model\/fingerprint|gpu\/shaders\/texts)\.ts$/;
+
 /** Shaders without comments and indentation; lines stay, since errors name them. */
 function barerShaders(): Plugin {
   return {
@@ -49,7 +53,11 @@ export function packageSettings(
       lib: { entry: { ...entry }, formats: ["es"] },
       rolldownOptions: {
         external: [...external],
-        output: { chunkFileNames: "shared/[name].js", minify: true },
+        output: {
+          chunkFileNames: "shared/[name].js",
+          minify: true,
+          codeSplitting: { groups: [{ name: "basics", test: BASICS }] },
+        },
       },
     },
   };
