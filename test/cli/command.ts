@@ -71,13 +71,19 @@ export function start(
   };
 }
 
+const folders: string[] = [];
+// Here and not where they are made: a hook that a test or another hook adds is never called.
+afterAll(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
 /** A folder for a test's own files, removed after the file's tests. */
 export async function temporaryFolder(): Promise<{
   readonly path: string;
   write(name: string, content: string | Uint8Array): Promise<string>;
 }> {
   const path = await mkdtemp(join(tmpdir(), "ziggurat-test-"));
-  afterAll(() => rm(path, { recursive: true, force: true }));
+  folders.push(path);
   return {
     path,
     async write(name, content) {
