@@ -503,3 +503,68 @@ test("after a reload a document isn't read again: its saved cache answers alike"
   await dialog.getByRole("button", { name: "Delete them" }).click();
   await expect.poll(() => page.evaluate(savedCaches, false)).toBe(0);
 });
+
+test("each control of the cache moves what the report says", async () => {
+  const address = (): Promise<string> => page.evaluate(() => location.search);
+  const answer = async (press: () => Promise<void>): Promise<number[]> => {
+    await press();
+    await turnIs(page, "reading");
+    await turnIs(page, "done");
+    const rows = await pyramidRows();
+    // The answer adds a row for each of its tokens but the last.
+    for (const [, budget, inUse] of rows) expect(inUse - budget).toBe(3);
+    return rows.map(([, budget]) => budget);
+  };
+  const again = (): Promise<number[]> =>
+    answer(() => page.getByRole("button", { name: "Answer again" }).click());
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+  const spread = (budgets: readonly number[]): number =>
+    Math.max(...budgets) - Math.min(...budgets);
+
+  await page.keyboard.press("Escape");
+  await page.getByLabel("Longest answer").fill("4");
+  await page.getByLabel("Policy").selectOption("pyramidkv");
+  await page.getByRole("slider", { name: "Budget" }).fill("160");
+  await expect.poll(address).toContain("budget=160");
+  await page.getByRole("button", { name: "Find a hidden number" }).click();
+  const steep = await answer(() =>
+    page.getByRole("textbox", { name: "Your question" }).press("Enter"),
+  );
+  expect(sum(steep)).toBe(160 * steep.length);
+
+  // Another number of this page's rewrites the address: what wasn't understood in it is gone.
+  const more = page.locator("#cache-controls details");
+  if (!(await more.evaluate((details) => (details as HTMLDetailsElement).open))) {
+    await more.locator("summary").click();
+  }
+  for (const [label, value] of [
+    ["Window", "16"],
+    ["Beta", "2"],
+  ] as const) {
+    await page.getByLabel(label, { exact: true }).fill(value);
+    await page.getByLabel(label, { exact: true }).press("Enter");
+  }
+  await expect.poll(address).toContain("windowSize=16&beta=2");
+  expect(await page.locator(".settings-problem").innerText()).toBe("");
+  const flat = await again();
+  expect(sum(flat)).toBe(160 * flat.length);
+  expect(spread(flat)).toBeLessThan(spread(steep));
+
+  await page.getByLabel("Policy").selectOption("custom");
+  await page.getByLabel("Rows by layer").fill("80, 20");
+  await page.getByLabel("Rows by layer").press("Enter");
+  await expect.poll(address).toContain("layerRows=80");
+  const own = await again();
+  expect([own[0], own.at(-1)]).toEqual([80, 20]);
+  expect(own).toEqual([...own].sort((a, b) => b - a));
+  const narrow = Number.parseFloat(await figure("allocated"));
+
+  await page.getByLabel("Stored as").selectOption("f32");
+  await expect.poll(address).toContain("kvDtype=f32");
+  await page.getByText("Loading").first().waitFor();
+  await page.getByRole("button", { name: "Answer again" }).waitFor();
+  expect(await again()).toEqual(own);
+  // To a tenth of a MiB, and positions stay as they are.
+  const wide = Number.parseFloat(await figure("allocated"));
+  expect(wide / narrow).toBeGreaterThan(1.5);
+});
