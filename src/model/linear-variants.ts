@@ -171,6 +171,17 @@ export function linearGrid(variant: LinearVariant, rows: number, tokens: number)
   return [x, y, Math.ceil(tokens / tokensEach)];
 }
 
+/** Tokens of one dispatch over `rows` x `cols` weights: whole tiles, of at most `maxWork` products unless one has more. */
+export function dispatchTokens(
+  variant: LinearVariant,
+  rows: number,
+  cols: number,
+  maxWork: number,
+): number {
+  const [, tile] = workgroupTile(variant);
+  return Math.max(Math.floor(maxWork / (rows * cols * tile)), 1) * tile;
+}
+
 function workgroupTile(variant: LinearVariant): readonly [rows: number, tokens: number] {
   switch (variant.kernel) {
     case "matvec_rows":

@@ -1,8 +1,11 @@
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import type { DispatchList } from "../../src/gpu/recorder.ts";
+import { createLinear } from "../../src/model/linear.ts";
 import { choiceForSmall, defaultChoice, linearCandidates } from "../../src/model/linear-choice.ts";
 import type { MatmulVariant } from "../../src/model/linear-variants.ts";
 import { adapterFeatures, openTestDevice } from "../gpu.ts";
 import { PLANAR_LAYOUTS } from "../reference/planar.ts";
+import { storageBuffer } from "./buffers.ts";
 import {
   expectLinear,
   LAYOUTS_AND_FORMS,
@@ -75,4 +78,42 @@ test("more workgroups than one dimension of the grid holds", async () => {
   const variant = { kernel: "matmul_rows", rows: 2, tokens: 2, broadcast: 0 } as const;
   const shape = { rows: 131_072 + 5, cols: 32, tokens: 2 };
   await expectLinear(gpu, { ...variant, workgroupSize: 1 }, PLANAR_LAYOUTS.q4, {}, [shape]);
+});
+
+describe("a product that is too large for one dispatch", () => {
+  const [rows, cols, tokens] = [28_672, 4096, 250]; // gate and up of a model of 8 billion weights
+  const variant = { kernel: "matmul_rows", rows: 2, tokens: 6, broadcast: 0 } as const;
+
+  /** First token and number of tokens of each dispatch, as their offsets say. */
+  async function dispatched(isSoftware: boolean): Promise<(readonly number[])[]> {
+    const choice = { ...defaultChoice(gpu), matmul: { ...variant, workgroupSize: 16 } };
+    const layout = PLANAR_LAYOUTS.q4;
+    const use = { norm: false, residual: true, layouts: [layout], tokens: "many" } as const;
+    const linear = await createLinear({ ...gpu, isSoftware }, [use], { choice });
+    const buffer = storageBuffer(gpu, new Float32Array(4));
+    const slice = { layout, rowStart: 0, rows, quants: buffer, scales: buffer };
+    const parts: (readonly number[])[] = [];
+    const list: DispatchList = {
+      run(_kernel, _buffers, params, [, , groups]) {
+        const { x_offset = 0, y_offset = 0, tokens: count = 0 } = params as Record<string, number>;
+        expect((x_offset - 8) / cols).toBe((y_offset - 3) / rows);
+        expect(groups).toBe(Math.ceil(count / variant.tokens));
+        parts.push([(x_offset - 8) / cols, count]);
+      },
+    };
+    const operands = { x: buffer, xOffset: 8, y: buffer, yOffset: 3, residual: true };
+    linear.record(list, { matrix: { rows, cols, slices: [slice] }, tokens, ...operands });
+    return parts;
+  }
+
+  test("is parted on an adapter of the CPU, in whole tiles of tokens", async () => {
+    const parts = await dispatched(true);
+    expect(parts).toHaveLength(14);
+    expect(parts.map(([start]) => start)).toEqual(parts.map((_, i) => i * 18));
+    expect(parts.map(([, count]) => count)).toEqual([...Array(13).fill(18), 250 - 13 * 18]);
+  });
+
+  test("is one on a GPU", async () => {
+    expect(await dispatched(false)).toEqual([[0, tokens]]);
+  });
 });
