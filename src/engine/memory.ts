@@ -12,7 +12,8 @@ export function memoryReport(
 ): MemoryReport {
   const { now, peak } = buffers;
   // A destroyed engine holds nothing, and so would one with a full cache.
-  const full = now.total === 0 ? 0 : fullCacheBytes(cache.shape, cache.fullTokens);
+  const isThere = now.total > 0;
+  const full = isThere ? fullCacheBytes(cache.shape, cache.fullTokens) : 0;
   return {
     weights: now.weights,
     kv: {
@@ -21,7 +22,7 @@ export function memoryReport(
       full,
       saved: full - now.kv,
       peak: peak.kv,
-      layers: layerMemory(cache),
+      layers: isThere ? layerMemory(cache) : [],
     },
     activations: now.activations,
     staging: now.staging,
