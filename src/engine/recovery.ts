@@ -1,4 +1,5 @@
 import { DeviceLostError, LlmError, ShaderError } from "../errors.ts";
+import { pause } from "../pause.ts";
 import type { EngineParts } from "./parts.ts";
 
 /** How often a call tries to go on on another device. */
@@ -94,15 +95,6 @@ export class Recovery {
       throw new DeviceLostError(lost.reason, "no other one could be had", { cause });
     }
   }
-}
-
-/** @throws the signal's reason when aborted. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => resolve());
-  });
-  signal.throwIfAborted();
 }
 
 async function rejected(error: unknown): Promise<never> {

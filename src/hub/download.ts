@@ -7,6 +7,7 @@ import {
   openHttpFile,
   TransferError,
 } from "./http-range.ts";
+import { pause } from "../pause.ts";
 import { type DownloadProgress, startStage } from "./progress.ts";
 import type { StoreBackend } from "./store-backend.ts";
 import {
@@ -220,17 +221,4 @@ async function retried<T>(
 function isPassing(error: unknown): boolean {
   if (error instanceof HttpStatusError) return error.status === 429 || error.status >= 500;
   return error instanceof TransferError;
-}
-
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-  });
-  signal?.throwIfAborted();
 }

@@ -46,7 +46,7 @@ function part(path: string): string {
 /** A file may import from its own part and from parts in earlier rows. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors"],
-  ["on-demand"],
+  ["on-demand", "pause"],
   ["gpu", "formats", "sampling"],
   ["hub", "text", "cache"],
   ["model"],
