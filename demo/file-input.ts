@@ -25,15 +25,34 @@ export function connectFileInput(
   onText: (file: File) => void,
 ): { openPicker(): void } {
   const input = byId("file", HTMLInputElement);
-  const hint = byId("drop-hint", HTMLElement);
-
-  input.addEventListener("change", () => {
-    const files = [...(input.files ?? [])];
-    // Else choosing the same file once more would change nothing, and say nothing.
-    input.value = "";
-    const file = files[0];
+  onPicked(input, (files) => {
+    const [file] = files;
     if (file !== undefined) onModel(modelAmong(files) ?? { name: file.name, source: file });
   });
+  onDropped((files) => {
+    const model = modelAmong(files);
+    const [file] = files;
+    if (model !== undefined) return onModel(model);
+    if (file === undefined) return;
+    if (TEXTS.test(file.name)) onText(file);
+    else onModel({ name: file.name, source: file });
+  });
+  return { openPicker: () => input.click() };
+}
+
+/** Hear of the files that are chosen with a picker. */
+export function onPicked(picker: HTMLInputElement, open: (files: readonly File[]) => void): void {
+  picker.addEventListener("change", () => {
+    const files = [...(picker.files ?? [])];
+    // Else choosing the same file once more would change nothing, and say nothing.
+    picker.value = "";
+    open(files);
+  });
+}
+
+/** Hear of the files that are dropped anywhere on the page; the page's hint shows while some are over it. */
+export function onDropped(open: (files: readonly File[]) => void): void {
+  const hint = byId("drop-hint", HTMLElement);
   const carriesFile = (event: DragEvent): boolean =>
     event.dataTransfer?.types.includes("Files") ?? false;
   addEventListener("dragover", (event) => {
@@ -49,13 +68,6 @@ export function connectFileInput(
     setHidden(hint, true);
     if (!carriesFile(event)) return;
     event.preventDefault();
-    const files = [...(event.dataTransfer?.files ?? [])];
-    const model = modelAmong(files);
-    const file = files[0];
-    if (model !== undefined) return onModel(model);
-    if (file === undefined) return;
-    if (TEXTS.test(file.name)) onText(file);
-    else onModel({ name: file.name, source: file });
+    open([...(event.dataTransfer?.files ?? [])]);
   });
-  return { openPicker: () => input.click() };
 }
