@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Locator, Page, Worker } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { traceToJson } from "../../src/profile.ts";
@@ -9,6 +6,7 @@ import {
   type BuiltSite,
   openBuiltSite,
   openWatched,
+  runOutOfMemory,
   serveTinyAsDefault,
   tinyModelPath,
   type WatchedPage,
@@ -16,20 +14,18 @@ import {
 } from "./site.ts";
 
 let site: BuiltSite;
-let folder: string;
-let runFile: string;
 
 beforeAll(async () => {
   site = await openBuiltSite();
-  folder = await mkdtemp(join(tmpdir(), "ziggurat-states-"));
-  runFile = join(folder, "run.json");
-  await writeFile(runFile, traceToJson(sampleTrace()));
 });
 
-afterAll(async () => {
-  await site?.close();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => site?.close());
+
+const runFile = {
+  name: "run.json",
+  mimeType: "application/json",
+  buffer: Buffer.from(traceToJson(sampleTrace())),
+};
 
 const open = (options: WatchOptions = {}): Promise<WatchedPage> =>
   openWatched(site, { url: new URL("memory.html", site.url).href, ...options });
@@ -57,17 +53,6 @@ async function drag(page: Page, name: string, types: readonly string[]): Promise
     },
     [name, types] as const,
   );
-}
-
-/** In the worker: report the next buffers as too much, as a full GPU does. */
-function runOutOfMemory(): void {
-  const { createBuffer } = GPUDevice.prototype;
-  GPUDevice.prototype.createBuffer = function (descriptor) {
-    const error = new GPUOutOfMemoryError("stub: no room");
-    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
-    return createBuffer.call(this, descriptor);
-  };
-  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
 }
 
 test("a run goes on alone: files wait, Stop stops it, and an engine that ended is loaded again", async () => {

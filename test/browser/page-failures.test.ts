@@ -8,6 +8,7 @@ import {
   modelWorker,
   openBuiltSite,
   openWatched,
+  runOutOfMemory,
   replayRuns,
   serveTinyAsDefault,
   TINY_MODEL,
@@ -174,17 +175,6 @@ describe("on one page", () => {
     await session.detach();
   }
 });
-
-/** In the worker: report the next buffers as too much, as a full GPU does. */
-function runOutOfMemory(): void {
-  const { createBuffer } = GPUDevice.prototype;
-  GPUDevice.prototype.createBuffer = function (descriptor) {
-    const error = new GPUOutOfMemoryError("stub: no room");
-    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
-    return createBuffer.call(this, descriptor);
-  };
-  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
-}
 
 /** In the worker: where nothing can run, compiling would be a waste of time. */
 function compileNothing(): void {

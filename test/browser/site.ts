@@ -240,3 +240,14 @@ export async function turnIs(page: Page, wanted: string): Promise<void> {
 export async function lastAnswer(page: Page): Promise<string> {
   return (await page.locator(".turn:last-child .answer").textContent()) ?? "";
 }
+
+/** In the worker: report the next buffers as too much, as a full GPU does. */
+export function runOutOfMemory(): void {
+  const { createBuffer } = GPUDevice.prototype;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const error = new GPUOutOfMemoryError("stub: no room");
+    this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+    return createBuffer.call(this, descriptor);
+  };
+  GPUDevice.prototype.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("stub"));
+}

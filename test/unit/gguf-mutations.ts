@@ -1,6 +1,6 @@
 import type { Random } from "../random.ts";
 import { buildGguf, type GgufContent, type GgufField } from "../reference/write_gguf.ts";
-import type { Mutation } from "./mutations.ts";
+import { type Mutation, splices } from "./mutations.ts";
 
 /** Where lengths, counts, types, dimensions and offsets stand: around each key and tensor name. */
 function fieldOffsets(file: Buffer, names: readonly string[]): readonly number[] {
@@ -71,16 +71,7 @@ export function ggufMutations(
       for (let i = from; i < to; i++) bytes[i] = random.integer(256);
       return bytes;
     },
-    "splice out": (bytes) => {
-      const from = position(bytes);
-      return joined(bytes.subarray(0, from), bytes.subarray(from + 1 + random.integer(64)));
-    },
-    "splice in": (bytes) => {
-      const from = position(bytes);
-      const to = position(bytes);
-      const piece = bytes.slice(from, from + 1 + random.integer(200));
-      return joined(bytes.subarray(0, to), piece, bytes.subarray(to));
-    },
+    ...splices(random, position, 200),
     "copy over": (bytes) => {
       const from = position(bytes);
       bytes.copyWithin(position(bytes), from, from + 1 + random.integer(200));
@@ -127,8 +118,4 @@ export function unfitGguf(content: GgufContent, random: Random): Uint8Array<Arra
 function textsOf(value: GgufField | undefined): readonly string[] {
   const isTexts = Array.isArray(value) && value.every((text) => typeof text === "string");
   return isTexts ? value : [];
-}
-
-function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(Buffer.concat(parts));
 }

@@ -25,6 +25,26 @@ export interface MutationTargets {
   readonly tokens: readonly string[];
 }
 
+/** Take a piece out, or put a copy of one of at most `longest` bytes in, at a place that `position` picks. */
+export function splices(
+  random: Random,
+  position: (bytes: Uint8Array) => number,
+  longest: number,
+): Readonly<Record<string, Mutation>> {
+  return {
+    "splice out": (bytes) => {
+      const from = position(bytes);
+      return joined(bytes.subarray(0, from), bytes.subarray(from + 1 + random.integer(64)));
+    },
+    "splice in": (bytes) => {
+      const from = position(bytes);
+      const to = position(bytes);
+      const piece = bytes.slice(from, from + 1 + random.integer(longest));
+      return joined(bytes.subarray(0, to), piece, bytes.subarray(to));
+    },
+  };
+}
+
 /** Ways to damage a text file, each by name. */
 export function mutationsOf(
   random: Random,
@@ -67,16 +87,7 @@ export function mutationsOf(
       const at = position(bytes);
       return joined(bytes.subarray(0, at), token(), bytes.subarray(at));
     },
-    "splice out": (bytes) => {
-      const from = position(bytes);
-      return joined(bytes.subarray(0, from), bytes.subarray(from + 1 + random.integer(64)));
-    },
-    "splice in": (bytes) => {
-      const from = position(bytes);
-      const to = position(bytes);
-      const piece = bytes.slice(from, from + 1 + random.integer(120));
-      return joined(bytes.subarray(0, to), piece, bytes.subarray(to));
-    },
+    ...splices(random, position, 120),
     "letters swapped": (bytes) => {
       const [a, b] = [position(bytes), position(bytes)];
       [bytes[a], bytes[b]] = [bytes[b], bytes[a]];
