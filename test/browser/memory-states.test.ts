@@ -35,6 +35,10 @@ const button = (page: Page, name: string): Locator =>
   page.getByRole("button", { name, exact: true });
 const notice = (page: Page): Locator => page.getByRole("alert");
 
+/** How a load ended: what stands in its line, or, where it failed, why. */
+const outcome = async (page: Page): Promise<string> =>
+  (await status(page)) || (await notice(page).allInnerTexts()).join(" ");
+
 const noModel = {
   name: "notes.gguf",
   mimeType: "",
@@ -59,7 +63,7 @@ test("a run goes on alone: files wait, Stop stops it, and an engine that ended i
   const watched = await open();
   const { page } = watched;
   await page.setInputFiles("#model-file", tinyModelPath);
-  await expect.poll(() => status(page)).toContain("is loaded");
+  await expect.poll(() => outcome(page)).toContain("is loaded.");
   await page.locator("#run-tokens").fill("4000");
   await button(page, "Run").click();
   await button(page, "Keep this run to compare").waitFor();
@@ -91,7 +95,7 @@ test("a run goes on alone: files wait, Stop stops it, and an engine that ended i
   expect(await notice(page).textContent()).toContain("What is shown below stays.");
   expect(await page.locator("#run-form").isVisible()).toBe(false);
   await notice(page).getByRole("button", { name: "Load the model again" }).click();
-  await expect.poll(() => status(page)).toContain("is loaded");
+  await expect.poll(() => outcome(page)).toContain("is loaded.");
   expect(await notice(page).count()).toBe(0);
   expect(await page.locator("#run-form").isVisible()).toBe(true);
 
@@ -145,7 +149,7 @@ test("the offered model: its size, a first load that can be stopped, and a copy 
   });
   release();
   await load.click();
-  await expect.poll(() => status(page)).toContain("is loaded");
+  await expect.poll(() => outcome(page)).toContain("is loaded.");
   const words = await figures.evaluate((seen) => [...seen]);
   expect(words).toContainEqual(expect.stringMatching(/^Getting the file: .*MiB of .*MiB/));
   expect(words).toContainEqual(expect.stringMatching(/^Uploading the weights.*MiB of .*MiB/));

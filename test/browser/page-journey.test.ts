@@ -30,7 +30,9 @@ test("the default model answers in the built page, from a sub-folder of a static
       }),
   });
   const { page } = watched;
-  const [foretold = 0] = (await page.locator(".forecast td").allInnerTexts()).map(Number);
+  const forecast = page.locator(".forecast td");
+  await forecast.first().waitFor(); // once the server has said how large the model is
+  const [foretold = 0] = (await forecast.allInnerTexts()).map(Number);
   await page.getByRole("button", { name: "Load SmolLM2-135M-Instruct" }).click();
   const figures = page.locator(".load-figures");
   await expect.poll(() => figures.textContent()).toMatch(/^24\.0\sMiB of 93\.8\sMiB/);
