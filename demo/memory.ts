@@ -36,6 +36,8 @@ const keep = byId("keep", HTMLButtonElement);
 const value = (id: string): string =>
   (document.getElementById(id) as HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement).value;
 
+/** A task is under way. */
+let underWay = false;
 const view = connectRunView(scoresOf);
 const compare = connectCompare();
 const planner = connectPlanner();
@@ -45,7 +47,7 @@ const notices = connectNotices(
     if (remedy === "load-again") void load(chosen);
     else byId("open-model", HTMLButtonElement).click();
   },
-  () => switchActions(false),
+  () => switchActions(underWay),
 );
 /** What was loaded last, or is offered first. */
 let chosen = OFFERED;
@@ -59,6 +61,7 @@ applyTheme(readTheme());
 
 /** What begins a task is off while one is under way; what needs a GPU, until one is known to be there. */
 function switchActions(isBusy: boolean): void {
+  underWay = isBusy;
   const set = (ids: readonly string[], disabled: boolean): void => {
     for (const id of ids) byId(id, HTMLButtonElement).disabled = disabled;
   };
@@ -118,6 +121,7 @@ function load(choice: ModelChoice): Promise<void> {
       stopFollowing();
       notices.show(undefined);
       chosen = choice;
+      await notices.looked; // files can be dropped before
       await letGo();
       const kernelTimes = byId("kernel-times", HTMLInputElement).checked;
       const scores = byId("scores", HTMLInputElement).checked;

@@ -9,6 +9,8 @@ import { problemNotice } from "../views/problem-notice.ts";
 export interface Notices {
   /** Whether a model can run here; false until that is known. */
   readonly canRun: boolean;
+  /** The device is known. Before that a worker that asks for it may get none: the GPU's process is starting. */
+  readonly looked: Promise<void>;
   /** Tell of a failure, with diagnostics to copy; nothing given takes it away. */
   show(problem: Problem | undefined): void;
 }
@@ -20,7 +22,7 @@ export interface Notices {
 export function connectNotices(onRemedy: (remedy: Remedy) => void, onLooked: () => void): Notices {
   const place = byId("problem", HTMLElement);
   let device: DeviceCheck | undefined;
-  void checkDevice().then((check) => {
+  const looked = checkDevice().then((check) => {
     device = check;
     const { problem, isSoftware } = check;
     const notice =
@@ -33,6 +35,7 @@ export function connectNotices(onRemedy: (remedy: Remedy) => void, onLooked: () 
     onLooked();
   });
   return {
+    looked,
     get canRun() {
       return device !== undefined && device.problem === undefined;
     },
